@@ -1,0 +1,41 @@
+// What the coordinator asks of one member of the cluster, whether it is this node or a peer on port 4007. The rotation
+// driver knows members only through this. Coroutines on the loop; every call has a deadline inside the implementation.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+#include <vector>
+
+#include "agent/cluster/state.hpp"
+
+namespace volcrypt::cluster {
+
+namespace asio = boost::asio;
+
+struct MemberReadiness {        // for the checks of `enable`
+  std::string version;
+  std::vector<std::string> failures;  // each a sentence that names cause and way out; empty: ready
+};
+
+struct RewrapProgress {
+  std::uint64_t total = 0, done = 0, absent = 0;
+  std::vector<std::string> failures;  // "volume NAME: cause"; failed volumes keep their old generation
+};
+
+class Member {
+ public:
+  virtual ~Member() = default;
+  virtual const Uuid& id() const = 0;
+  virtual const std::string& name() const = 0;
+  virtual asio::awaitable<MemberReadiness> readiness(keys::Protection protection) = 0;
+  // Creator only: new KEK, durable, duplicated to the recovery key (the blob is stored by the implementation first).
+  virtual asio::awaitable<keys::KekRecord> create_kek(Generation generation) = 0;
+  // Proof from the stored blob in a fresh session. Throws when this member cannot use the generation.
+  virtual asio::awaitable<void> prove_kek(const keys::KekRecord& record) = 0;
+  virtual asio::awaitable<RewrapProgress> rewrap_volumes(Generation to) = 0;   // resumable, idempotent
+  // Generations that volumes owned by this member still refer to, read from headers where present, else from the catalogue.
+  virtual asio::awaitable<std::set<Generation>> census() = 0;
+  virtual asio::awaitable<void> retire_kek(Generation generation) = 0;
+};
+
+}  // namespace volcrypt::cluster
