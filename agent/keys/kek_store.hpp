@@ -91,9 +91,11 @@ class KekStore {
   // Loads from the stored blob in a fresh session, compares Name (errc::impostor_kek), answers HMAC(KEK, challenge) with
   // a challenge digest that can never be a group digest (label "volcrypt kek proof v1").
   virtual Digest prove(const KekRecord& record, const Digest& nonce) = 0;
-  virtual std::vector<Generation> held() const = 0;
-  // G of DESIGN.md section 3 for each group, in one batch: at most one KEK is loaded, one session used, both closed at the end.
-  virtual std::vector<Secret> group_keys(const KekRecord& record, const Uuid& cluster, const std::vector<Uuid>& groups) = 0;
+  // Generations whose blob and record are on this node, ascending by number.
+  virtual std::vector<KekRecord> held() const = 0;
+  // G of DESIGN.md section 3 for each group, in one batch: at most one KEK is loaded, one session used, closed at the end.
+  // Needs only what is on this node (blob and record side by side). errc::wrong_generation when it is not held.
+  virtual std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) = 0;
   virtual void destroy(Generation generation) = 0;  // blob overwritten and unlinked; idempotent
   virtual BootReport boot_report() = 0;             // software: nothing bound, approved
   virtual void lock() = 0;                          // flushes whatever is loaded; the next use loads again

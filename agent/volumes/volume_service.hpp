@@ -1,0 +1,90 @@
+// The operator's verbs on this node's volumes, and what the loop does by itself: adopt at start, attach on plug,
+// clean up on removal, rewrap on rotation. Owns the catalogue's local half. Coroutines on the loop; devices are touched
+// through the device worker, keys through the Keyring. Errors are thrown as Error and name the rung that failed.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/cluster/member.hpp"
+#include "agent/cluster/state.hpp"
+#include "agent/cluster/store.hpp"
+#include "agent/keys/keyring.hpp"
+#include "agent/runtime/worker.hpp"
+#include "dmtarget/volume.hpp"
+
+namespace volcrypt::volumes {
+
+namespace asio = boost::asio;
+using cluster::Generation;
+
+// attached and detached are facts; unknown means that the question could not be answered and is never rounded.
+enum class Condition { attached, detached, absent, failed, unknown };
+
+struct VolumeView {
+  cluster::VolumeRecord record;
+  Condition condition = Condition::unknown;
+  std::string device;                 // path now, empty when absent
+  std::string mapping;                // "/dev/mapper/NAME" when attached
+  std::string failure;                // the last error's text, for failed
+  std::string failure_kind;           // errc_name
+  std::optional<dm::Description> description;
+};
+
+struct CreateRequest {
+  std::string name;
+  std::string device;
+  dm::ExistingData existing = dm::ExistingData::refuse;
+  dm::Discards discards = dm::Discards::refused;
+};
+
+struct Outcome {
+  dm::Changed changed = dm::Changed::no;
+  VolumeView volume;
+};
+
+// Where the local half lives and who we are; given by agent.cpp.
+struct LocalNode {
+  Uuid cluster, node;
+  std::string state_directory;  // /var/lib/volcrypt
+};
+
+class VolumeService {
+ public:
+  VolumeService(LocalNode node, cluster::Store& store, keys::Keyring& keyring, runtime::Worker& devices);
+  ~VolumeService();
+
+  asio::awaitable<std::vector<VolumeView>> list();
+  asio::awaitable<VolumeView> get(std::string name);
+  asio::awaitable<Outcome> create(CreateRequest request);
+  asio::awaitable<Outcome> attach(std::string name);
+  // The udev and boot path. A device that is not ours, or of another cluster, is left alone with an Error that says why.
+  asio::awaitable<Outcome> attach_device(std::string device);
+  asio::awaitable<Outcome> detach(std::string name);
+  asio::awaitable<void> erase(std::string name);   // crypto-erase: header, wrapped DEK in the catalogue and backups
+  asio::awaitable<Bytes> header_backup(std::string name);
+  asio::awaitable<Outcome> header_restore(std::string name, std::string device, std::optional<Bytes> backup);
+
+  // At start: adopt live mappings, heal leftovers, attach everything that is ours and present. Never throws for one volume.
+  asio::awaitable<void> start();
+  // Every catalogued local volume is attached or has failed visibly; false when `limit` passed first.
+  asio::awaitable<bool> settled(std::chrono::seconds limit);
+  asio::awaitable<void> device_removed(std::string device);
+
+  // Seams for the coordinator's LocalMember (agent/local_member).
+  asio::awaitable<cluster::RewrapProgress> rewrap_all(Generation to);
+  asio::awaitable<std::set<Generation>> census();
+  std::map<std::pair<Condition, Generation>, std::size_t> counts() const;  // for metrics, from the last look
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace volcrypt::volumes
