@@ -35,8 +35,16 @@ struct RecoveryBlob {
   Protection protection = Protection::tpm;
   Bytes name;        // of the KEK inside
   Bytes duplicate;   // TPM: TPM2B_PRIVATE content from TPM2_Duplicate; software: AES-256-GCM box
+  Bytes public_area; // TPM: TPMT_PUBLIC of the KEK, so that its Name can be computed again; software: empty
   Bytes seed;        // TPM: encrypted seed towards the recovery key; software: ephemeral P-256 point
   Bytes inner_key;   // TPM: inner wrapper key, itself encrypted to the recovery key; software: empty
+};
+
+// What a node's keys are bound to: the storage key's policy names the authority and the node (TPM facts section 2, P2).
+struct IdentityRequest {
+  Bytes authority_public;  // SubjectPublicKeyInfo DER of the P-256 authority key
+  Uuid cluster;
+  Uuid node;
 };
 
 // Who this node is towards the authority: goes to cluster init or join, is signed into the membership document.
@@ -77,8 +85,9 @@ class KekStore {
   virtual ~KekStore() = default;
 
   virtual Protection protection() const = 0;
-  // Makes this node's keys (once; again is a no-op) and says who it is. Needs no approvals. May take seconds.
-  virtual NodeIdentity identity() = 0;
+  // Makes this node's keys (once; the same request again is a no-op) and says who it is. Needs no approvals. May take
+  // seconds. Another request replaces the binding while nothing was adopted; after that it throws errc::wrong_state.
+  virtual NodeIdentity identity(const IdentityRequest& request) = 0;
   // Checks the signatures and forms, stores them durably. Throws errc::bad_signature, errc::too_old (older epoch).
   virtual void adopt(const Approvals& approvals) = 0;
 
