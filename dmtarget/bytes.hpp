@@ -17,6 +17,9 @@ using Digest = std::array<std::uint8_t, 32>;  // SHA-256
 
 ByteView as_bytes(std::string_view text) noexcept;
 
+// Random bytes from the operating system (getrandom(2)); for nonces and identifiers. Keys: Secret::random.
+void fill_random(std::span<std::uint8_t> bytes);
+
 std::string to_hex(ByteView bytes);
 // Throws Error(errc::invalid_argument) unless `text` is an even number of lower-case hex digits.
 Bytes from_hex(std::string_view text);
