@@ -1,0 +1,60 @@
+// What the routes stand on: the two services and what only the agent knows of its node. agent.cpp implements it; tests
+// do over a store in memory. Coroutines on the loop. Nothing secret passes through here, in either direction.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <optional>
+#include <string>
+
+#include "agent/cluster/cluster_service.hpp"
+#include "agent/cluster/membership.hpp"
+#include "agent/keys/kek_store.hpp"
+#include "agent/keys/recovery.hpp"
+#include "agent/volumes/volume_service.hpp"
+
+namespace volcrypt::runtime {
+class Metrics;
+}
+
+namespace volcrypt::control {
+
+namespace asio = boost::asio;
+
+// `cluster init`, first step: who the node shall be. The node's keys are made for exactly this authority.
+struct Enrolment {
+  Bytes authority_public;  // SubjectPublicKeyInfo DER
+  Uuid cluster, node;
+};
+
+struct EnrolledNode {
+  std::string name;                       // host name, for the membership document
+  std::optional<keys::NodeIdentity> tpm;  // empty where no usable TPM answers; `tpm_failure` says why
+  std::string tpm_failure;
+  keys::NodeIdentity software;
+  keys::BootReport boot;  // PCR values now, for the authority to sign
+};
+
+class Services {
+ public:
+  virtual ~Services() = default;
+
+  virtual cluster::ClusterService& cluster() = 0;
+  // Throws Error(errc::wrong_state) that names `volcryptctl cluster init` while there is no cluster.
+  virtual volumes::VolumeService& volumes() = 0;
+  virtual runtime::Metrics& metrics() = 0;
+
+  // Makes the node's keys. errc::wrong_state when this node belongs to a cluster already.
+  virtual asio::awaitable<EnrolledNode> enrol(Enrolment enrolment) = 0;
+  // Second step of `cluster init`: the node's KekStores adopt their approvals, then the document is stored.
+  virtual asio::awaitable<void> init_cluster(cluster::SignedMembership membership) = 0;
+  // approve-boot-state: a newer document of the same authority. Works while the node is sealed out.
+  virtual asio::awaitable<void> update_membership(cluster::SignedMembership membership) = 0;
+  // The document in force, exactly as it was signed; empty before init.
+  virtual asio::awaitable<std::optional<cluster::SignedMembership>> membership() = 0;
+  // PCRs bound, their values now, and whether some approved state matches. Before init: no PCR bound.
+  virtual asio::awaitable<keys::BootReport> boot_report() = 0;
+  // Every retained recovery blob, for `recovery verify` and `recovery export`.
+  virtual asio::awaitable<keys::RecoveryBundle> recovery_bundle() = 0;
+};
+
+}  // namespace volcrypt::control
