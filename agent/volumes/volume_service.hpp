@@ -15,8 +15,9 @@
 #include "agent/cluster/member.hpp"
 #include "agent/cluster/state.hpp"
 #include "agent/cluster/store.hpp"
-#include "agent/keys/keyring.hpp"
+#include "agent/keys/node_keys.hpp"
 #include "agent/runtime/worker.hpp"
+#include "agent/volumes/devices.hpp"
 #include "dmtarget/volume.hpp"
 
 namespace volcrypt::volumes {
@@ -49,7 +50,7 @@ struct Outcome {
   VolumeView volume;
 };
 
-// Where the local half lives and who we are; given by agent.cpp.
+// Where the local half lives and who we are; given by agent.cpp. `cluster` is nil before `cluster init`.
 struct LocalNode {
   Uuid cluster, node;
   std::string state_directory;  // /var/lib/volcrypt
@@ -57,13 +58,18 @@ struct LocalNode {
 
 class VolumeService {
  public:
-  VolumeService(LocalNode node, cluster::Store& store, keys::Keyring& keyring, runtime::Worker& devices);
+  VolumeService(LocalNode node, cluster::Store& store, keys::NodeKeys& keys, runtime::Worker& device_worker,
+                std::shared_ptr<Devices> devices);
   ~VolumeService();
+
+  void joined(const Uuid& cluster);  // `cluster init` happened
 
   asio::awaitable<std::vector<VolumeView>> list();
   asio::awaitable<VolumeView> get(std::string name);
   asio::awaitable<Outcome> create(CreateRequest request);
   asio::awaitable<Outcome> attach(std::string name);
+  // The operator says which drive it is: the way out when two drives carry the same volume (errc::duplicate_volume).
+  asio::awaitable<Outcome> attach_from(std::string name, std::string device);
   // The udev and boot path. A device that is not ours, or of another cluster, is left alone with an Error that says why.
   asio::awaitable<Outcome> attach_device(std::string device);
   asio::awaitable<Outcome> detach(std::string name);
@@ -73,12 +79,15 @@ class VolumeService {
 
   // At start: adopt live mappings, heal leftovers, attach everything that is ours and present. Never throws for one volume.
   asio::awaitable<void> start();
+  // Tries again what is ours, present and not attached: after the TPM came back, a boot state was approved, a drive returned.
+  asio::awaitable<void> attach_missing();
   // Every catalogued local volume is attached or has failed visibly; false when `limit` passed first.
   asio::awaitable<bool> settled(std::chrono::seconds limit);
-  asio::awaitable<void> device_removed(std::string device);
+  asio::awaitable<void> device_removed(std::string device, dev_t number);
 
   // Seams for the coordinator's LocalMember (agent/local_member).
   asio::awaitable<cluster::RewrapProgress> rewrap_all(Generation to);
+  cluster::RewrapProgress rewrap_progress() const;
   asio::awaitable<std::set<Generation>> census();
   std::map<std::pair<Condition, Generation>, std::size_t> counts() const;  // for metrics, from the last look
 
