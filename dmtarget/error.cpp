@@ -2,7 +2,6 @@
 #include "dmtarget/error.hpp"
 
 #include <array>
-#include <string_view>
 
 namespace volcrypt {
 namespace {
@@ -105,6 +104,13 @@ std::string errc_name(const boost::system::error_code& code) {
     return "errno";
   }
   return code.category().name();
+}
+
+std::string quoted(std::string_view untrusted) {
+  constexpr std::size_t shown = 64;
+  std::string text = "\"";
+  for (char c : untrusted.substr(0, shown)) text += c >= ' ' && c <= '~' && c != '"' ? c : '?';
+  return text += untrusted.size() > shown ? "...\"" : "\"";
 }
 
 Error::Error(boost::system::error_code cause, ErrorContext context)

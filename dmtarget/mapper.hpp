@@ -15,16 +15,16 @@ enum class Liveness { active, suspended };
 
 struct Mapping {
   std::string name;
-  std::string uuid;              // device-mapper UUID text, may be empty
-  dev_t device = 0;              // of /dev/mapper/NAME
+  std::string uuid;                  // device-mapper UUID text, may be empty
+  dev_t device = 0;                  // of /dev/mapper/NAME
   std::optional<Liveness> liveness;  // empty: unknown (the query failed); never rounded to one of the two
   std::uint32_t open_count = 0;
-  std::uint64_t sectors = 0;     // 512-byte sectors; 0 when there is no live table
-  std::vector<dev_t> under;      // the devices it maps to
-  bool has_table = false;        // false: half-made, a leftover that nobody can use
+  std::uint64_t sectors = 0;  // 512-byte sectors; 0 when there is no live table
+  std::vector<dev_t> under;   // the devices it maps to
+  bool has_table = false;     // false: half-made, a leftover that nobody can use
 };
 
-std::vector<Mapping> list_mappings();                       // every mapping of the machine
+std::vector<Mapping> list_mappings();                          // every mapping of the machine
 std::optional<Mapping> find_mapping(const std::string& name);  // empty: certainly absent; throws when unknown
 
 // The live table line of a crypt mapping. Key material is never in it: a line whose key is not a keyring reference

@@ -16,15 +16,8 @@ constexpr std::size_t name_limit = label_limit - label_prefix.size();
 
 bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
-// What may be shown of a name that broke the rules: it may hold anything, and errors go to terminals and journals.
-std::string printable(std::string_view name) {
-  std::string shown = "\"";
-  for (char c : name.substr(0, name_limit)) shown += c >= ' ' && c <= '~' && c != '"' ? c : '?';
-  return shown + (name.size() > name_limit ? "...\"" : "\"");
-}
-
 [[noreturn]] void refuse(std::string_view name, std::string rule) {
-  throw Error(errc::invalid_argument, {"use the volume name", printable(name), std::move(rule)});
+  throw Error(errc::invalid_argument, {"use the volume name", quoted(name), std::move(rule)});
 }
 
 std::string uuid_prefix(const Uuid& volume) { return "CRYPT-LUKS2-" + to_hex(volume.bytes()) + "-"; }

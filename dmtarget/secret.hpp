@@ -18,9 +18,9 @@ void reserve_secret_memory(std::size_t bytes);
 
 class Secret {
  public:
-  explicit Secret(std::size_t size);         // zero bytes; throws Error(errc::limit_exceeded) when the heap is full
-  static Secret random(std::size_t size);    // from the operating system's generator
-  static Secret copy_of(ByteView bytes);     // the caller still has to wipe its own copy: see take()
+  explicit Secret(std::size_t size);       // zero bytes; throws Error(errc::limit_exceeded) when the heap is full
+  static Secret random(std::size_t size);  // from the operating system's generator
+  static Secret copy_of(ByteView bytes);   // the caller still has to wipe its own copy: see take()
   static Secret take(std::span<std::uint8_t> bytes);  // copies, then wipes the source
 
   Secret(Secret&& other) noexcept;

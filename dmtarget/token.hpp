@@ -15,7 +15,7 @@ namespace volcrypt::dm {
 
 inline constexpr std::string_view token_type = "volcrypt";
 inline constexpr std::uint64_t token_version = 1;
-inline constexpr std::size_t token_json_limit = 4096;  // bytes; a longer token is refused unread
+inline constexpr std::size_t token_json_limit = 4096;     // bytes; a longer token is refused unread
 inline constexpr std::size_t wrapped_dek_size = 64 + 16;  // AES-256-GCM ciphertext and tag
 
 enum class Discards { refused, passed_down };
@@ -25,11 +25,11 @@ enum class Workqueues { used, bypassed };  // bypassed: no_read_workqueue and no
 struct Description {
   std::string cipher = "aes-xts-plain64";
   std::uint32_t key_bytes = 64;
-  std::uint32_t sector_size = 4096;     // bytes: 512 or 4096
+  std::uint32_t sector_size = 4096;      // bytes: 512 or 4096
   std::uint64_t data_offset = 16777216;  // bytes from the start of the device
   Discards discards = Discards::refused;
   Workqueues workqueues = Workqueues::used;
-  bool reencrypting = false;            // false in every header that this version writes or accepts
+  bool reencrypting = false;  // false in every header that this version writes or accepts
   bool operator==(const Description&) const = default;
 };
 

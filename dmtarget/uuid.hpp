@@ -13,8 +13,8 @@ namespace volcrypt {
 
 class Uuid {
  public:
-  Uuid() = default;          // all zero, "no UUID"
-  static Uuid random();      // version 4
+  Uuid() = default;                          // all zero, "no UUID"
+  static Uuid random();                      // version 4
   static Uuid parse(std::string_view text);  // throws Error(errc::invalid_argument) on any other spelling
 
   std::string str() const;
