@@ -13,7 +13,11 @@ enum class Severity { error = 3, warning = 4, notice = 5, info = 6, debug = 7 };
 
 using Field = std::pair<std::string_view, std::string>;  // "volume", "data1" -> journal field VOLCRYPT_VOLUME=data1
 
-// Message reads "TEXT volume=data1 device=/dev/vdb"; values with blanks are quoted. A warning's text ends with "ignoring".
+// Message reads "TEXT volume=data1 device=/dev/vdb"; values with blanks are quoted. A warning's text ends with
+// "ignoring".
 void log(Severity severity, std::string_view text, std::initializer_list<Field> fields = {});
+
+// The message alone, as log() writes it: control characters are escaped, so that one event is always one line.
+std::string log_line(std::string_view text, std::initializer_list<Field> fields = {});
 
 }  // namespace volcrypt::runtime
