@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(too_many_calls_are_refused_with_the_workers_name) {
   for (std::size_t i = 0; i < Worker::max_waiting + 2; ++i) {
     runtime::spawn(loop.get_executor(), "wait", note_end(worker.run("wait", 10s, gate.call()), end));
   }
-  loop.run_for(20ms);
+  loop.poll();
   BOOST_TEST((end == errc::limit_exceeded));
   gate.open();
   loop.restart();
