@@ -20,12 +20,7 @@ namespace volcrypt::control {
 
 namespace asio = boost::asio;
 
-// `cluster init`, first step: who the node shall be. The node's keys are made for exactly this authority.
-struct Enrolment {
-  Bytes authority_public;  // SubjectPublicKeyInfo DER
-  Uuid cluster, node;
-};
-
+// `cluster init`, first step: who the node is, made for exactly the authority in keys::IdentityRequest.
 struct EnrolledNode {
   std::string name;                       // host name, for the membership document
   std::optional<keys::NodeIdentity> tpm;  // empty where no usable TPM answers; `tpm_failure` says why
@@ -39,12 +34,13 @@ class Services {
   virtual ~Services() = default;
 
   virtual cluster::ClusterService& cluster() = 0;
+  virtual const Uuid& node() const = 0;  // nil before init
   // Throws Error(errc::wrong_state) that names `volcryptctl cluster init` while there is no cluster.
   virtual volumes::VolumeService& volumes() = 0;
   virtual runtime::Metrics& metrics() = 0;
 
   // Makes the node's keys. errc::wrong_state when this node belongs to a cluster already.
-  virtual asio::awaitable<EnrolledNode> enrol(Enrolment enrolment) = 0;
+  virtual asio::awaitable<EnrolledNode> enrol(keys::IdentityRequest request) = 0;
   // Second step of `cluster init`: the node's KekStores adopt their approvals, then the document is stored.
   virtual asio::awaitable<void> init_cluster(cluster::SignedMembership membership) = 0;
   // approve-boot-state: a newer document of the same authority. Works while the node is sealed out.

@@ -106,7 +106,9 @@ class KekStore {
   // Needs only what is on this node (blob and record side by side). errc::wrong_generation when it is not held.
   virtual std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) = 0;
   virtual void destroy(Generation generation) = 0;  // blob overwritten and unlinked; idempotent
-  virtual BootReport boot_report() = 0;             // software: nothing bound, approved
+  // The bound PCRs; software: nothing bound, approved. Before adopt() it does not throw but reports PCRs 0 to 15 with their
+  // values and an empty digest, not approved: `cluster init` chooses among them and computes the digest to be signed.
+  virtual BootReport boot_report() = 0;
   virtual void lock() = 0;                          // flushes whatever is loaded; the next use loads again
 };
 
