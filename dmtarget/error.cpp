@@ -17,6 +17,7 @@ constexpr std::array causes = {
     Cause{errc::no_lockable_memory, "no_lockable_memory", "memory for secrets cannot be locked"},
     Cause{errc::not_ours, "not_ours", "there is no volcrypt header"},
     Cause{errc::device_unreadable, "device_unreadable", "the device cannot be read"},
+    Cause{errc::device_all_zero, "device_all_zero", "the header area reads as zeros"},
     Cause{errc::device_busy, "device_busy", "the device is in use"},
     Cause{errc::device_not_blank, "device_not_blank", "the device carries data"},
     Cause{errc::header_damaged, "header_damaged", "both copies of the header are damaged"},

@@ -17,6 +17,7 @@ enum class errc {
   no_lockable_memory,    // RLIMIT_MEMLOCK is too small for secrets
   not_ours,              // no volcrypt header: blank, foreign LUKS, another format
   device_unreadable,     // short, failing, or missing read: never to be taken for "empty"
+  device_all_zero,       // the header area reads as zeros: blank, erased, or an ill path; never "empty"
   device_busy,           // mounted, held by another mapping, or opened exclusively elsewhere
   device_not_blank,      // carries data or a signature, and erasing was not asked for
   header_damaged,        // both header copies fail their checks

@@ -28,8 +28,6 @@ class Member {
   virtual ~Member() = default;
   virtual const Uuid& id() const = 0;
   virtual const std::string& name() const = 0;
-  // Who this member is in one protection, for the authority to approve. Makes the node's keys the first time (seconds).
-  virtual asio::awaitable<keys::NodeIdentity> identity(keys::Protection protection) = 0;
   // The PCRs that decide, now; software: nothing bound, approved. The chosen protection's, TPM before `enable`.
   virtual asio::awaitable<keys::BootReport> boot_report() = 0;
   // Checks the document against the member's own pin (cluster, authority, newest version seen), stores its approvals in

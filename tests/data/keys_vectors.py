@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Computes the vectors of agent/keys from the formats' descriptions, by other code than volcrypt's own: hashlib and hmac,
+and the package "cryptography" for P-256, AES and scrypt. Run it in this folder; it writes the keys_*.json files beside it.
+Everything is derived from fixed seeds, so a second run writes the same bytes."""
+import base64, hashlib, hmac, json, struct, uuid
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+H = lambda b: hashlib.sha256(b).digest()
+b64 = lambda b: base64.b64encode(b).decode()
+
+
+def canonical(label, *fields):
+    out = b""
+    for f in (label, *fields):
+        if isinstance(f, int):
+            f = struct.pack(">Q", f)
+        elif isinstance(f, uuid.UUID):
+            f = f.bytes
+        elif isinstance(f, str):
+            f = f.encode()
+        out += struct.pack(">I", len(f)) + f
+    return out
+
+
+def key_of(seed):
+    number = int.from_bytes(H(seed.encode()), "big") % (2**255) + 1
+    private = ec.derive_private_key(number, ec.SECP256R1())
+    scalar = number.to_bytes(32, "big")
+    return private, scalar, private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def der_of(private):
+    return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def b2(b):  # TPM2B
+    return struct.pack(">H", len(b)) + b
+
+
+CLUSTER = uuid.UUID("6f2c1b9a-4d3e-4f80-9a1b-0c2d4e6f8a01")
+NODE = uuid.UUID("0b1c2d3e-4f50-4162-8374-95a6b7c8d9e0")
+GROUP = uuid.UUID("11111111-2222-4333-8444-555555555555")
+VOLUME = uuid.UUID("aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee")
+AUTHORITY, AUTHORITY_SCALAR, AUTHORITY_POINT = key_of("authority")
+RECOVERY, RECOVERY_SCALAR, RECOVERY_POINT = key_of("recovery")
+STORAGE, _, STORAGE_POINT = key_of("storage")
+
+# --- public areas (TPM 2.0 Part 2, 12.2.4) and Names
+tail = lambda p: bytes.fromhex("00030010") + b2(p[1:33]) + b2(p[33:65])
+ecc_storage = lambda attr, pol, p: bytes.fromhex("0023000b" + attr) + b2(pol) + bytes.fromhex("0006008000430010") + tail(p)
+ecc_sign = lambda attr, p: bytes.fromhex("0023000b" + attr + "0000" + "0010" + "0018000b") + tail(p)
+rsa_storage = lambda attr, pol, n: (bytes.fromhex("0001000b" + attr) + b2(pol) + bytes.fromhex("0006008000430010" + "0800" + "00000000") + b2(n))
+kek_area = lambda unique, pol: bytes.fromhex("0008000b00040c64") + b2(pol) + bytes.fromhex("0005000b") + b2(unique)
+name = lambda area: b"\x00\x0b" + H(area)
+
+# --- policies (TPM 2.0 Part 3, 23)
+Z = bytes(32)
+cc = lambda old, x: H(old + struct.pack(">II", 0x16C, x))
+por = lambda *d: H(Z + struct.pack(">I", 0x171) + b"".join(d))
+pcr = lambda old, bitmap, digest: H(old + struct.pack(">II", 0x17F, 1) + bytes.fromhex("000b03") + bitmap + digest)
+dup = lambda parent: H(Z + struct.pack(">I", 0x188) + parent + b"\0")
+authorize = lambda key, ref: H(H(Z + struct.pack(">I", 0x16A) + key) + ref)
+CREATE, IMPORT, LOAD = 0x153, 0x156, 0x157
+
+authority_area = ecc_sign("00040040", AUTHORITY_POINT)
+kek_ref = H(canonical("volcrypt kek duplication v1", CLUSTER, 7))
+node_ref = H(canonical("volcrypt node boot state v1", CLUSTER, NODE))
+storage_policy = authorize(name(authority_area), node_ref)
+kek_policy = authorize(name(authority_area), kek_ref)
+modulus = b"".join(H(bytes([i])) for i in range(8))
+pcr7 = H(b"pcr 7 value")
+pcr14 = H(b"pcr 14 value")
+
+
+def write_digests():
+    write("keys_tpm_digests.json", {
+        "cluster": str(CLUSTER), "node": str(NODE), "trust_epoch": 7,
+        "authority_point": AUTHORITY_POINT.hex(), "authority_der": der_of(AUTHORITY).hex(),
+        "authority_scalar": AUTHORITY_SCALAR.hex(),
+        "authority_area": authority_area.hex(), "authority_name": name(authority_area).hex(),
+        "recovery_point": RECOVERY_POINT.hex(),
+        "recovery_area": ecc_storage("00030040", b"", RECOVERY_POINT).hex(),
+        "recovery_name": name(ecc_storage("00030040", b"", RECOVERY_POINT)).hex(),
+        "storage_point": STORAGE_POINT.hex(),
+        "storage_area": ecc_storage("00030432", storage_policy, STORAGE_POINT).hex(),
+        "modulus": modulus.hex(),
+        "storage_rsa_area": rsa_storage("00030432", storage_policy, modulus).hex(),
+        "attestation_area": ecc_sign("00050472", STORAGE_POINT).hex(),
+        "kek_unique": H(b"unique").hex(), "kek_area": kek_area(H(b"unique"), kek_policy).hex(),
+        "kek_reference": kek_ref.hex(), "node_reference": node_ref.hex(),
+        "kek_policy": kek_policy.hex(), "storage_policy": storage_policy.hex(),
+        # TPM facts, section 2: constant digest of form P0, seen on a TPM
+        "or_create_load_import": "8b1b75c3c80bee06adbcbf1de4834d714f091b63fb04c9026cae1f400f428db6",
+        "duplicate_to_recovery": dup(name(ecc_storage("00030040", b"", RECOVERY_POINT))).hex(),
+        "pcr7_value": pcr7.hex(), "pcr14_value": pcr14.hex(),
+        "pcr_7_load": cc(pcr(Z, b"\x80\0\0", H(pcr7)), LOAD).hex(),
+        "pcr_7_14_create": cc(pcr(Z, b"\x80\x40\0", H(pcr7 + pcr14)), CREATE).hex(),
+        "pcr_none_import": cc(Z, IMPORT).hex(),
+    })
+    assert por(cc(Z, CREATE), cc(Z, LOAD), cc(Z, IMPORT)).hex().startswith("8b1b75c3")
+
+
+def write(file, value):
+    with open(file, "w") as out:
+        json.dump(value, out, indent=1)
+        out.write("\n")
+
+
+if __name__ == "__main__":
+    write_digests()

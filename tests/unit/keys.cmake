@@ -1,0 +1,4 @@
+# Unit tests of agent/keys.
+volcrypt_test(NAME keys_tpm_digests TIER unit
+              SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_tpm_digests.cpp ${CMAKE_CURRENT_LIST_DIR}/keys_p256.cpp
+              LIBS volcrypt_keys)
