@@ -1,6 +1,8 @@
-// Live mappings: list, state, suspend, resume, rename, remove, statistics, through dm tasks of our own (task.hpp).
+// Live mappings: list, state, suspend, resume, rename, remove, through dm tasks of our own (task.hpp).
 // Knows nothing of LUKS headers or keys. Blocking: call from a device worker.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 #include <optional>

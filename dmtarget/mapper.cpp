@@ -1,0 +1,145 @@
+// Live mappings by means of dm tasks, see mapper.hpp.
+#include "dmtarget/mapper.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include "dmtarget/error.hpp"
+#include "dmtarget/handle.hpp"
+#include "dmtarget/name.hpp"
+#include "dmtarget/task.hpp"
+
+namespace volcrypt::dm {
+namespace {
+
+bool is_absence(const Error& error) { return error.code() == errno_code(ENXIO); }
+
+std::optional<KernelState> query(const std::string& name) {
+  Task task(Verb::info, name);
+  task.run();
+  return task.state();
+}
+
+void run(Verb verb, const std::string& name) { Task(verb, name).run(); }
+
+std::optional<Mapping> describe(const std::string& name) {
+  std::optional<KernelState> state = query(name);
+  if (!state) return std::nullopt;
+  Mapping mapping;
+  mapping.name = name;
+  mapping.uuid = state->uuid;
+  mapping.device = state->device;
+  mapping.liveness = state->suspended ? Liveness::suspended : Liveness::active;
+  mapping.open_count = state->open_count;
+  mapping.has_table = state->live_table;
+  if (!mapping.has_table) return mapping;
+  Task under(Verb::under, name);
+  under.run();
+  mapping.under = under.devices_under();
+  Task status(Verb::status, name);
+  status.without_flush().run();
+  mapping.sectors = status.sectors();
+  return mapping;
+}
+
+// The mapping may go away between two of the requests above.
+std::optional<Mapping> describe_if_there(const std::string& name) {
+  try {
+    return describe(name);
+  } catch (const Error& error) {
+    if (is_absence(error)) return std::nullopt;
+    throw;
+  }
+}
+
+// udev's probes hold a device for some milliseconds after a change, so "in use" is looked at again for half a second.
+bool is_gone_soon(const std::string& name) {
+  using namespace std::chrono_literals;
+  for (int look = 0; look < 10; ++look) {
+    if (!query(name)) return true;
+    std::this_thread::sleep_for(50ms);
+  }
+  return !query(name);
+}
+
+// Swaps in a table that answers everything with an I/O error, so that whoever waits on a dead path comes back.
+void replace_by_errors(const std::string& name, std::uint64_t sectors) {
+  Task load(Verb::load, name);
+  load.add_target(sectors, "error", "").run();
+  // Not left suspended, nor with a table that waits for the next resume.
+  Undo put_back([&name]() noexcept {
+    for (Verb verb : {Verb::clear, Verb::resume}) {
+      try {
+        run(verb, name);
+      } catch (const Error&) {  // the error that brought us here is the one to report
+      }
+    }
+  });
+  // Both steps, so that the swap under the library's lock is short: suspend waits outside of it.
+  Task suspend(Verb::suspend, name);
+  suspend.without_flush().run();
+  Task resume(Verb::resume, name);
+  resume.without_flush().run();
+  put_back.keep();
+}
+
+}  // namespace
+
+std::vector<Mapping> list_mappings() {
+  Task list(Verb::list, "");
+  list.run();
+  std::vector<Mapping> mappings;
+  for (const NamedDevice& device : list.names()) {
+    try {
+      if (auto mapping = describe_if_there(device.name)) mappings.push_back(std::move(*mapping));
+    } catch (const Error&) {  // one that cannot be queried must not hide the others: its liveness is unknown
+      Mapping unknown;
+      unknown.name = device.name;
+      unknown.device = device.device;
+      mappings.push_back(std::move(unknown));
+    }
+  }
+  return mappings;
+}
+
+std::optional<Mapping> find_mapping(const std::string& name) { return describe_if_there(name); }
+
+std::string table_of(const std::string& name) {
+  Task task(Verb::table, name);
+  task.run();
+  return task.crypt_line();
+}
+
+void suspend(const std::string& name) { run(Verb::suspend, name); }
+
+void resume(const std::string& name) { run(Verb::resume, name); }
+
+void rename(const std::string& from, const std::string& to) {
+  check_volume_name(to);
+  if (query(to)) {
+    throw Error(errc::name_taken, {"rename the mapping " + quoted(from) + " to", quoted(to), "Choose another name."});
+  }
+  Task task(Verb::rename, from);
+  task.rename_to(to).run();
+}
+
+Removal remove_mapping(const std::string& name) {
+  try {
+    Task task(Verb::remove, name);
+    task.when_unused().run();
+  } catch (const Error& error) {
+    if (is_absence(error)) return Removal::was_absent;
+    throw;
+  }
+  return is_gone_soon(name) ? Removal::removed : Removal::deferred;
+}
+
+Removal remove_dead_mapping(const std::string& name) {
+  std::optional<Mapping> mapping = find_mapping(name);
+  if (!mapping) return Removal::was_absent;
+  if (mapping->has_table) replace_by_errors(name, mapping->sectors);
+  return remove_mapping(name);
+}
+
+}  // namespace volcrypt::dm
