@@ -4,6 +4,7 @@ and the package "cryptography" for P-256, AES and scrypt. Run it in this folder;
 Everything is derived from fixed seeds, so a second run writes the same bytes."""
 import base64, hashlib, hmac, json, struct, uuid
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 H = lambda b: hashlib.sha256(b).digest()
@@ -101,6 +102,60 @@ def write_digests():
     assert por(cc(Z, CREATE), cc(Z, LOAD), cc(Z, IMPORT)).hex().startswith("8b1b75c3")
 
 
+# --- DEK wrap (DESIGN.md section 3)
+def aes_gcm(key, nonce, aad, plain):
+    return AESGCM(key).encrypt(nonce, plain, aad)
+
+
+def hkdf(key, info):  # RFC 5869, no salt, one block
+    return hmac.digest(hmac.digest(bytes(32), key, "sha256"), info + b"\x01", "sha256")
+
+
+def group_key(kek, group, generation):
+    return hmac.digest(kek, H(canonical("volcrypt dek group v1", CLUSTER, group, generation)), "sha256")
+
+
+def token_aad(generation):  # dmtarget/token.cpp, authenticated_data
+    return canonical("volcrypt token v1", "hkdf-sha256+aes-256-gcm", CLUSTER, GROUP, VOLUME, "data1", generation,
+                     "aes-xts-plain64", 64, 4096, 16777216, "refused", "used", 0)
+
+
+def dek_vector(seed, generation, dek, aad):
+    kek = H(b"kek" + seed)
+    g = group_key(kek, GROUP, generation)
+    w = hkdf(g, canonical("volcrypt dek wrap v1", CLUSTER, VOLUME, generation))
+    nonce = H(b"nonce" + seed)[:12]
+    return {"kek": kek.hex(), "generation": generation, "group_digest":
+            H(canonical("volcrypt dek group v1", CLUSTER, GROUP, generation)).hex(),
+            "proof_digest": H(canonical("volcrypt kek proof v1", CLUSTER, generation, H(b"challenge"))).hex(),
+            "group_key": g.hex(), "wrap_key": w.hex(), "dek": dek.hex(), "nonce": nonce.hex(),
+            "wrapped_dek": aes_gcm(w, nonce, aad, dek).hex()}
+
+
+def write_dek_wrap():
+    deks = [H(b"dek 1") + H(b"dek 2"), bytes(64), b"\n" * 64, b"\xff" * 64]
+    vectors = []
+    for i, dek in enumerate(deks):
+        generation = [1, 2, 255, 2**40][i]
+        vectors.append(dek_vector(bytes([i]), generation, dek, token_aad(generation)))
+    write("keys_dek_wrap.json", {"cluster": str(CLUSTER), "group": str(GROUP), "volume": str(VOLUME), "name": "data1",
+                                 "challenge": H(b"challenge").hex(), "vectors": vectors})
+
+
+# --- box (agent/keys/box.hpp)
+def box(recipient_point, context, secret, seed):
+    ephemeral, _, point = key_of("ephemeral " + seed)
+    recipient = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), recipient_point)
+    key = hkdf(ephemeral.exchange(ec.ECDH(), recipient), canonical("volcrypt box v1", point, recipient_point, context))
+    return point + aes_gcm(key, bytes(12), context, secret)
+
+
+def write_box():
+    context = canonical("volcrypt test", CLUSTER)
+    write("keys_box.json", {"recipient_scalar": RECOVERY_SCALAR.hex(), "context": context.hex(), "secret": H(b"boxed").hex(),
+                            "box": box(RECOVERY_POINT, context, H(b"boxed"), "box").hex()})
+
+
 def write(file, value):
     with open(file, "w") as out:
         json.dump(value, out, indent=1)
@@ -109,3 +164,5 @@ def write(file, value):
 
 if __name__ == "__main__":
     write_digests()
+    write_dek_wrap()
+    write_box()

@@ -2,3 +2,6 @@
 volcrypt_test(NAME keys_tpm_digests TIER unit
               SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_tpm_digests.cpp ${CMAKE_CURRENT_LIST_DIR}/keys_p256.cpp
               LIBS volcrypt_keys)
+volcrypt_test(NAME keys_dek_wrap TIER unit
+              SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_dek_wrap.cpp ${CMAKE_CURRENT_LIST_DIR}/keys_box.cpp
+              LIBS volcrypt_keys)
