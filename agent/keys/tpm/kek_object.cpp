@@ -1,0 +1,154 @@
+// See kek_object.hpp.
+#include "agent/keys/tpm/kek_object.hpp"
+
+#include "agent/keys/tpm/boot_state.hpp"
+#include "agent/keys/tpm/capabilities.hpp"
+#include "agent/keys/tpm/policies.hpp"
+#include "agent/keys/tpm/scrub.hpp"
+#include "agent/keys/tpm/storage_key.hpp"
+#include "agent/keys/tpm/tpm_bytes.hpp"
+#include "agent/keys/tpm/tss_error.hpp"
+#include "agent/keys/tpm_digests.hpp"
+#include "dmtarget/error.hpp"
+
+namespace volcrypt::keys::tpm {
+namespace {
+
+TPM2B_PUBLIC kek_template(const Approvals& approvals) {
+  TPM2B_PUBLIC area{};
+  TPMT_PUBLIC& key = area.publicArea;
+  key.type = TPM2_ALG_KEYEDHASH;
+  key.nameAlg = TPM2_ALG_SHA256;
+  key.objectAttributes = kek_attributes;
+  key.authPolicy = sized<TPM2B_DIGEST>(
+      kek_policy(authority_name(approvals.authority_public), approvals.cluster, approvals.trust_epoch));
+  key.parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_HMAC;
+  key.parameters.keyedHashDetail.scheme.details.hmac.hashAlg = TPM2_ALG_SHA256;
+  return area;
+}
+
+// The TPM's refusals of Create, Load and Import that have a cause of ours.
+void check_use(ESYS_CONTEXT* esys, const Parent& parent, TSS2_RC code, std::string_view command) {
+  if (bare(code) == rc::policy_fail || bare(code) == rc::pcr_changed) {
+    throw_sealed_out(read_boot_state(esys, parent.approvals.pcrs));
+  }
+  if (bare(code) == rc::integrity) {
+    throw Error(errc::tpm_cleared,
+                {"load", "the stored KEK",
+                 "It was made for another TPM, the TPM was cleared, or the file was altered: open the volumes "
+                 "with the recovery key (volcryptctl recovery open), or admit this node again."});
+  }
+  check(code, command, "the KEK");
+}
+
+TPMT_SYM_DEF_OBJECT inner_wrap(std::size_t key_bytes) {
+  TPMT_SYM_DEF_OBJECT symmetric{};
+  symmetric.algorithm = TPM2_ALG_AES;
+  symmetric.keyBits.aes = static_cast<UINT16>(key_bytes * 8);
+  symmetric.mode.aes = TPM2_ALG_CFB;
+  return symmetric;
+}
+
+}  // namespace
+
+NewKek create_kek(ESYS_CONTEXT* esys, const Parent& parent, const Digest& purpose) {
+  PolicySession policy = storage_key_session(esys, parent.approvals, TpmCommand::create);
+  SaltedSession bus(esys, parent.key);
+  const TPM2B_SENSITIVE_CREATE no_auth{};  // the KEK's own authorisation is empty: its parent's policy guards the load
+  const TPM2B_PUBLIC wanted = kek_template(parent.approvals);
+  const auto outside = sized<TPM2B_DATA>(purpose);
+  const TPML_PCR_SELECTION no_pcrs{};
+  TPM2B_PRIVATE* raw_private = nullptr;
+  TPM2B_PUBLIC* raw_public = nullptr;
+  TPM2B_CREATION_DATA* raw_data = nullptr;
+  TPM2B_DIGEST* raw_hash = nullptr;
+  TPMT_TK_CREATION* raw_ticket = nullptr;
+  check_use(
+      esys, parent,
+      Esys_Create(esys, parent.key, policy.get(), bus.for_command(TPM2_CC_Create, Use::last), ESYS_TR_NONE, &no_auth,
+                  &wanted, &outside, &no_pcrs, &raw_private, &raw_public, &raw_data, &raw_hash, &raw_ticket),
+      "TPM2_Create");
+  policy.ended();
+  bus.ended();
+  const Returned<TPM2B_PRIVATE> private_area(raw_private);
+  const Returned<TPM2B_PUBLIC> public_area(raw_public);
+  NewKek made;
+  made.creation.data.reset(raw_data);
+  made.creation.hash.reset(raw_hash);
+  made.creation.ticket.reset(raw_ticket);
+  made.blob = {public_area_of(*public_area), content_of(*private_area)};
+  return made;
+}
+
+Transient load_kek(ESYS_CONTEXT* esys, const Parent& parent, const KekBlob& blob, ByteView name) {
+  const auto private_area = sized<TPM2B_PRIVATE>(blob.private_area);
+  const TPM2B_PUBLIC public_area = public_from(blob.public_area);
+  PolicySession policy = storage_key_session(esys, parent.approvals, TpmCommand::load);
+  ESYS_TR handle = ESYS_TR_NONE;  // never a live handle: ESAPI overwrites it even when it fails
+  check_use(esys, parent,
+            Esys_Load(esys, parent.key, policy.get(), ESYS_TR_NONE, ESYS_TR_NONE, &private_area, &public_area, &handle),
+            "TPM2_Load");
+  policy.ended();
+  Transient loaded(esys, handle);
+  const Bytes reported = reported_name(esys, loaded.get());
+  if (!std::equal(reported.begin(), reported.end(), name.begin(), name.end())) {
+    throw Error(errc::impostor_kek,
+                {"use", "the KEK with Name " + to_hex(reported),
+                 "The record says " + to_hex(name) + ": the file of this generation was replaced."});
+  }
+  return loaded;
+}
+
+Duplicate duplicate_kek(ESYS_CONTEXT* esys, const Parent& parent, ESYS_TR kek, const NewParent& to) {
+  const Bytes name = reported_name(esys, kek);
+  PolicySession policy = duplication_session(esys, parent.approvals, {name, tpm_name(to.public_area), to.approval});
+  const TPM2B_PUBLIC area = public_from(to.public_area);
+  ESYS_TR handle = ESYS_TR_NONE;
+  check(Esys_LoadExternal(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr, &area, ESYS_TR_RH_NULL, &handle),
+        "TPM2_LoadExternal", "the new parent's public key");
+  const Transient new_parent(esys, handle);
+
+  Duplicate result{{}, {}, Secret::random(has_aes256(esys) ? 32 : 16)};
+  SaltedSession bus(esys, parent.key);
+  auto inner = sized<TPM2B_DATA>(result.inner_key.view());
+  const Undo wiped([&inner]() noexcept { wipe({reinterpret_cast<std::uint8_t*>(&inner), sizeof(inner)}); });
+  const TPMT_SYM_DEF_OBJECT symmetric = inner_wrap(result.inner_key.size());
+  TPM2B_DATA* raw_key = nullptr;
+  TPM2B_PRIVATE* raw_blob = nullptr;
+  TPM2B_ENCRYPTED_SECRET* raw_seed = nullptr;
+  check(Esys_Duplicate(esys, kek, new_parent.get(), policy.get(), bus.for_command(TPM2_CC_Duplicate, Use::last),
+                       ESYS_TR_NONE, &inner, &symmetric, &raw_key, &raw_blob, &raw_seed),
+        "TPM2_Duplicate", "the KEK");
+  policy.ended();
+  bus.ended();
+  const Wiped<TPM2B_DATA> none(raw_key);  // empty: the key was ours
+  const Returned<TPM2B_PRIVATE> blob(raw_blob);
+  const Returned<TPM2B_ENCRYPTED_SECRET> seed(raw_seed);
+  scrub(esys);
+  result.blob = content_of(*blob);
+  result.seed.assign(seed->secret, seed->secret + seed->size);
+  return result;
+}
+
+KekBlob import_kek(ESYS_CONTEXT* esys, const Parent& parent, ByteView public_area, const Duplicate& from) {
+  PolicySession policy = storage_key_session(esys, parent.approvals, TpmCommand::import);
+  SaltedSession bus(esys, parent.key);
+  auto inner = sized<TPM2B_DATA>(from.inner_key.view());
+  const Undo wiped([&inner]() noexcept { wipe({reinterpret_cast<std::uint8_t*>(&inner), sizeof(inner)}); });
+  const TPM2B_PUBLIC area = public_from(public_area);
+  const auto duplicate = sized<TPM2B_PRIVATE>(from.blob);
+  const TPM2B_ENCRYPTED_SECRET seed = seed_from(from.seed);
+  const TPMT_SYM_DEF_OBJECT symmetric = inner_wrap(from.inner_key.size());
+  TPM2B_PRIVATE* raw = nullptr;
+  check_use(esys, parent,
+            Esys_Import(esys, parent.key, policy.get(), bus.for_command(TPM2_CC_Import, Use::last), ESYS_TR_NONE,
+                        &inner, &area, &duplicate, &seed, &symmetric, &raw),
+            "TPM2_Import");
+  policy.ended();
+  bus.ended();
+  const Returned<TPM2B_PRIVATE> private_area(raw);
+  scrub(esys);
+  return {Bytes(public_area.begin(), public_area.end()), content_of(*private_area)};
+}
+
+}  // namespace volcrypt::keys::tpm
