@@ -45,6 +45,7 @@ struct IdentityRequest {
   Bytes authority_public;  // SubjectPublicKeyInfo DER of the P-256 authority key
   Uuid cluster;
   Uuid node;
+  bool operator==(const IdentityRequest&) const = default;
 };
 
 // Who this node is towards the authority: goes to cluster init or join, is signed into the membership document.

@@ -5,3 +5,4 @@ volcrypt_test(NAME keys_tpm_digests TIER unit
 volcrypt_test(NAME keys_dek_wrap TIER unit
               SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_dek_wrap.cpp ${CMAKE_CURRENT_LIST_DIR}/keys_box.cpp
               LIBS volcrypt_keys)
+volcrypt_test(NAME keys_files TIER unit SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_files.cpp LIBS volcrypt_keys)
