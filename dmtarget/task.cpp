@@ -107,7 +107,7 @@ Task::Task(Verb verb, const std::string& name) : verb_(verb), name_(name) {
   std::lock_guard lock(libdevmapper());
   prepare_library();
   task_.reset(dm_task_create(facts(verb).type));
-  if (!task_) fail(ENOMEM);
+  if (!task_) fail(ENODEV);  // the version check that comes first found no device-mapper
   require(dm_task_secure_data(task_.get()));
   if (!name.empty()) require(dm_task_set_name(task_.get(), name.c_str()));
 }
