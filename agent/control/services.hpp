@@ -8,6 +8,7 @@
 
 #include "agent/cluster/cluster_service.hpp"
 #include "agent/cluster/membership.hpp"
+#include "agent/control/enrolled_node.hpp"
 #include "agent/keys/kek_store.hpp"
 #include "agent/keys/recovery.hpp"
 #include "agent/volumes/volume_service.hpp"
@@ -20,15 +21,6 @@ namespace volcrypt::control {
 
 namespace asio = boost::asio;
 
-// `cluster init`, first step: who the node is, made for exactly the authority in keys::IdentityRequest.
-struct EnrolledNode {
-  std::string name;                       // host name, for the membership document
-  std::optional<keys::NodeIdentity> tpm;  // empty where no usable TPM answers; `tpm_failure` says why
-  std::string tpm_failure;
-  keys::NodeIdentity software;
-  keys::BootReport boot;  // PCR values now, for the authority to sign
-};
-
 class Services {
  public:
   virtual ~Services() = default;
@@ -39,7 +31,8 @@ class Services {
   virtual volumes::VolumeService& volumes() = 0;
   virtual runtime::Metrics& metrics() = 0;
 
-  // Makes the node's keys. errc::wrong_state when this node belongs to a cluster already.
+  // `cluster init`, first step: makes the node's keys for exactly this authority, cluster and node. errc::wrong_state
+  // when this node belongs to a cluster already.
   virtual asio::awaitable<EnrolledNode> enrol(keys::IdentityRequest request) = 0;
   // Second step of `cluster init`: the node's KekStores adopt their approvals, then the document is stored.
   virtual asio::awaitable<void> init_cluster(cluster::SignedMembership membership) = 0;

@@ -1,0 +1,126 @@
+// JSON of identities, boot reports and signed membership.
+#include "agent/control/documents.hpp"
+
+#include <boost/json/array.hpp>
+
+#include "dmtarget/error.hpp"
+
+namespace volcrypt::control {
+
+namespace {
+
+json::object render(const keys::NodeIdentity& identity) {
+  return {{"protection", to_text(identity.protection)},
+          {"storageKey", to_base64(identity.storage_key)},
+          {"attestationKey", to_base64(identity.attestation_key)},
+          {"endorsementKey", to_base64(identity.endorsement_key)},
+          {"maker", identity.maker}};
+}
+
+keys::NodeIdentity parse_identity(http::JsonObject body) {
+  keys::NodeIdentity identity;
+  identity.protection = parse_protection(body.string("protection"));
+  identity.storage_key = body.base64("storageKey");
+  identity.attestation_key = body.base64("attestationKey");
+  identity.endorsement_key = body.base64("endorsementKey");
+  identity.maker = body.string("maker");
+  body.finish();
+  return identity;
+}
+
+std::uint32_t parse_pcr(std::uint64_t number) {
+  if (number > 23) throw Error(errc::invalid_argument, {"read", "a PCR number", "PCRs are numbered from 0 to 23."});
+  return static_cast<std::uint32_t>(number);
+}
+
+}  // namespace
+
+std::string to_text(keys::Protection protection) { return protection == keys::Protection::tpm ? "tpm" : "software"; }
+
+keys::Protection parse_protection(const std::string& text) {
+  if (text == "tpm") return keys::Protection::tpm;
+  if (text == "software") return keys::Protection::software;
+  throw Error(errc::invalid_argument, {"read", "the protection", "It is either \"tpm\" or \"software\"."});
+}
+
+json::object render(const keys::IdentityRequest& request) {
+  return {{"authorityPublic", to_base64(request.authority_public)},
+          {"cluster", request.cluster.str()},
+          {"node", request.node.str()}};
+}
+
+keys::IdentityRequest parse_identity_request(http::JsonObject body) {
+  keys::IdentityRequest request;
+  request.authority_public = body.base64("authorityPublic");
+  request.cluster = body.uuid("cluster");
+  request.node = body.uuid("node");
+  body.finish();
+  return request;
+}
+
+json::object render(const keys::BootReport& report) {
+  json::array pcrs, values;
+  for (const auto pcr : report.pcrs) pcrs.emplace_back(pcr);
+  for (const auto& [pcr, value] : report.values) {
+    values.emplace_back(json::object{{"pcr", pcr}, {"value", to_hex(value)}});
+  }
+  return {{"pcrs", std::move(pcrs)},
+          {"values", std::move(values)},
+          {"digestNow", to_hex(report.digest_now)},
+          {"approvedNow", report.approved_now}};
+}
+
+keys::BootReport parse_boot_report(http::JsonObject body) {
+  keys::BootReport report;
+  const auto& pcrs = body.any("pcrs");
+  if (!pcrs.is_array()) throw Error(errc::invalid_argument, {"read", "a boot report", "\"pcrs\" is not an array."});
+  for (const auto& pcr : pcrs.get_array()) {
+    boost::system::error_code failed;
+    const auto number = pcr.to_number<std::uint32_t>(failed);
+    if (failed) throw Error(errc::invalid_argument, {"read", "a boot report", "\"pcrs\" holds what is no number."});
+    report.pcrs.push_back(parse_pcr(number));
+  }
+  for (auto& value : body.objects("values")) {
+    const auto pcr = parse_pcr(value.number("pcr"));
+    report.values.emplace_back(pcr, from_hex(value.string("value")));
+    value.finish();
+  }
+  report.digest_now = from_hex(body.string("digestNow"));
+  report.approved_now = body.flag("approvedNow");
+  body.finish();
+  return report;
+}
+
+json::object render(const EnrolledNode& node) {
+  return {{"name", node.name},
+          {"tpm", node.tpm ? json::value(render(*node.tpm)) : json::value(nullptr)},
+          {"tpmFailure", node.tpm_failure},
+          {"software", render(node.software)},
+          {"boot", render(node.boot)}};
+}
+
+EnrolledNode parse_enrolled_node(http::JsonObject body) {
+  EnrolledNode node;
+  node.name = body.string("name");
+  if (auto tpm = body.optional_object("tpm")) node.tpm = parse_identity(std::move(*tpm));
+  node.tpm_failure = body.string("tpmFailure");
+  node.software = parse_identity(body.object("software"));
+  node.boot = parse_boot_report(body.object("boot"));
+  body.finish();
+  return node;
+}
+
+json::object render(const cluster::SignedMembership& membership) {
+  // The document is carried as text: the signature covers its exact bytes.
+  return {{"document", membership.document}, {"signature", to_base64(membership.signature)}};
+}
+
+cluster::SignedMembership parse_signed_membership(http::JsonObject body) {
+  cluster::SignedMembership membership;
+  membership.document = body.string("document");
+  membership.signature = body.base64("signature");
+  body.finish();
+  return membership;
+}
+
+}  // namespace volcrypt::control

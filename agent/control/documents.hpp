@@ -1,0 +1,34 @@
+// JSON of what goes both ways between the agent and volcryptctl: identities, boot reports, signed membership. One
+// place, so that the two ends cannot disagree. Strict readers. Pure; nothing secret. Any thread.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <optional>
+#include <string>
+
+#include "agent/cluster/membership.hpp"
+#include "agent/control/enrolled_node.hpp"
+#include "agent/http/json_body.hpp"
+#include "agent/keys/kek_store.hpp"
+
+namespace volcrypt::control {
+
+namespace json = boost::json;
+
+// "tpm", "software". Throws Error(errc::invalid_argument) on anything else.
+std::string to_text(keys::Protection protection);
+keys::Protection parse_protection(const std::string& text);
+
+json::object render(const keys::IdentityRequest& request);
+keys::IdentityRequest parse_identity_request(http::JsonObject body);
+
+json::object render(const keys::BootReport& report);
+keys::BootReport parse_boot_report(http::JsonObject body);
+
+json::object render(const EnrolledNode& node);
+EnrolledNode parse_enrolled_node(http::JsonObject body);
+
+json::object render(const cluster::SignedMembership& membership);
+cluster::SignedMembership parse_signed_membership(http::JsonObject body);
+
+}  // namespace volcrypt::control

@@ -1,0 +1,26 @@
+// Errors as the API shows them: HTTP status and {"error": {"kind", "message", "wayOut"}}. The kinds are errc_name's, a
+// stable interface; each has exactly one status. Pure. Any thread.
+#pragma once
+
+#include <exception>
+#include <string>
+
+#include "agent/http/message.hpp"
+#include "dmtarget/error.hpp"
+
+namespace volcrypt::control {
+
+// 400 for a wrong request, 403 for a forbidden one, 404 not found, 409 refused by the state of things, 413 over a
+// limit, 422 for a document or device that is what it must not be, 503 where waiting or repair outside helps, 504 timed
+// out.
+unsigned status_of(const boost::system::error_code& cause) noexcept;
+
+http::Response problem(unsigned status, const std::string& kind, const std::string& message,
+                       const std::string& way_out);
+http::Response problem(const Error& error);
+// For what is no Error: bad_alloc and whatever libraries throw. Kind "internal"; the text stays in the log.
+http::Response internal_problem();
+// The HTTP server's own refusals.
+http::Response transport_problem(unsigned status, const std::string& message);
+
+}  // namespace volcrypt::control
