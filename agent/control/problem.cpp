@@ -49,12 +49,9 @@ unsigned status_of(errc cause) noexcept {
       return 503;
     case errc::timed_out:
       return 504;
-    case errc::device_unreadable:
-    case errc::store_damaged:
-    case errc::unknown_outcome:
-      return 500;
+    default:
+      return 500;  // failures of the world, and causes that are newer than this table
   }
-  return 500;
 }
 
 }  // namespace
