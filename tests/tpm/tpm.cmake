@@ -1,3 +1,4 @@
 # Part tpm: the KEK store in a TPM, against software TPMs.
-set(tpm_support ${CMAKE_SOURCE_DIR}/tests/support/swtpm.cpp tpm_fixture.cpp)
+set(tpm_support ${CMAKE_SOURCE_DIR}/tests/support/swtpm.cpp ${CMAKE_SOURCE_DIR}/tests/support/tpm_mischief.cpp tpm_fixture.cpp)
 volcrypt_test(NAME tpm_objects TIER tpm SOURCES tpm_objects.cpp ${tpm_support} LIBS volcrypt_tpm)
+volcrypt_test(NAME tpm_kek_store TIER tpm SOURCES tpm_kek_store.cpp ${tpm_support} LIBS volcrypt_tpm)

@@ -10,6 +10,7 @@
 #include "agent/keys/tpm/kek_object.hpp"
 #include "agent/keys/tpm/storage_key.hpp"
 #include "agent/keys/tpm/tpm_context.hpp"
+#include "agent/keys/tpm/tpm_kek_store.hpp"
 #include "tests/support/swtpm.hpp"
 
 namespace volcrypt::test {
@@ -26,8 +27,8 @@ struct Administrator {
   Digest storage_policy() const;
   Bytes sign(const Digest& policy, const Digest& reference) const;
   keys::Approvals::BootState boot_state(const std::vector<std::uint32_t>& pcrs, const Bytes& pcr_digest) const;
-  // Approvals for `pcrs` in the state that `esys` is in now.
-  keys::Approvals approve(ESYS_CONTEXT* esys, const std::vector<std::uint32_t>& pcrs) const;
+  // Approvals for `pcrs` with one boot state.
+  keys::Approvals approve(const std::vector<std::uint32_t>& pcrs, const Bytes& pcr_digest) const;
 };
 
 // A fresh TPM with the storage key made and approved; below the KekStore, for tests of single objects and commands.
@@ -45,6 +46,36 @@ struct NodeFixture {
   std::unique_ptr<keys::tpm::TpmContext> context;
   keys::tpm::StorageKey key;
   keys::tpm::OpenHandle storage;
+  keys::Approvals approvals;
+};
+
+// A directory that is removed at the end.
+struct TemporaryDirectory {
+  TemporaryDirectory();
+  ~TemporaryDirectory();
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  std::filesystem::path path;
+};
+
+// A TpmKekStore on a fresh TPM that has been through identity() and adopt().
+struct StoreFixture {
+  explicit StoreFixture(const std::vector<std::uint32_t>& pcrs = {7});
+
+  keys::TpmStoreOptions options() const;
+  // As the agent after a restart.
+  void restart() { store = std::make_unique<keys::TpmKekStore>(options()); }
+  // The digest of the bound PCRs now, from the TPM itself.
+  Bytes pcr_digest_now() const;
+  // What `node approve-boot-state` does.
+  void approve_present_state();
+
+  Swtpm swtpm;
+  TemporaryDirectory directory;
+  Administrator administrator;
+  std::string tcti = swtpm.tcti();
+  std::unique_ptr<keys::TpmKekStore> store;
+  keys::NodeIdentity identity;
   keys::Approvals approvals;
 };
 

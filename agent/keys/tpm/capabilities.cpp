@@ -1,4 +1,4 @@
-// See capabilities.hpp.
+// See capabilities.hpp and tpm_facts.hpp.
 #include "agent/keys/tpm/capabilities.hpp"
 
 #include <algorithm>
@@ -173,6 +173,11 @@ TpmFacts read_facts(ESYS_CONTEXT* esys) {
 }
 
 void require_suitable(const TpmFacts& facts) {
+  if (facts.owner_auth_set) {
+    throw Error(errc::tpm_unsuitable,
+                {"make keys in", "the TPM (" + facts.printed() + ")",
+                 "Its owner hierarchy has a password: remove it (tpm2_changeauth -c owner) or clear the TPM."});
+  }
   if (facts.missing.empty()) return;
   std::string list;
   for (const std::string& name : facts.missing) list += (list.empty() ? "" : ", ") + name;

@@ -20,6 +20,8 @@ void set_aes128_cfb(TPMT_SYM_DEF_OBJECT& symmetric) {
   symmetric.mode.aes = TPM2_ALG_CFB;
 }
 
+}  // namespace
+
 TPM2B_PUBLIC storage_template(StorageAlgorithm algorithm, const Digest& policy) {
   TPM2B_PUBLIC area{};
   TPMT_PUBLIC& key = area.publicArea;
@@ -42,7 +44,9 @@ TPM2B_PUBLIC storage_template(StorageAlgorithm algorithm, const Digest& policy) 
   return area;
 }
 
-// The first handle from `first` on that nothing occupies, counted past `after_failed` when a race took one.
+namespace {
+
+// The first handle from `first` on that nothing occupies.
 TPM2_HANDLE free_handle(const std::vector<TPM2_HANDLE>& taken, TPM2_HANDLE first) {
   for (TPM2_HANDLE handle = first; handle < first + handles_tried; ++handle) {
     if (std::find(taken.begin(), taken.end(), handle) == taken.end()) return handle;
@@ -113,18 +117,34 @@ OpenHandle open_pinned(ESYS_CONTEXT* esys, const StorageKey& key) {
 
 StorageKey restore_storage_key(ESYS_CONTEXT* esys, const StorageKey& key, TPM2_HANDLE first) {
   const TPM2B_PUBLIC area = public_from(key.public_area);
-  Digest policy{};
-  const Bytes recorded = content_of(area.publicArea.authPolicy);
-  if (recorded.size() != policy.size()) throw Error(errc::store_damaged, {"read", "the storage key's public area", ""});
-  std::copy(recorded.begin(), recorded.end(), policy.begin());
   const auto algorithm = area.publicArea.type == TPM2_ALG_RSA ? StorageAlgorithm::rsa_2048 : StorageAlgorithm::ecc_p256;
-  const Primary primary = make_storage_primary(esys, algorithm, policy);
+  const Primary primary = make_storage_primary(esys, algorithm, policy_of(key.public_area));
   if (primary.public_area != key.public_area) {
     throw Error(errc::tpm_cleared, {"find this node's storage key in", "the TPM",
                                     "The TPM was cleared, or is another one: open the volumes with the recovery key "
                                     "(volcryptctl recovery open), or admit this node again."});
   }
   return persist(esys, primary, first);
+}
+
+void evict_storage_key(ESYS_CONTEXT* esys, const StorageKey& key) {
+  OpenHandle opened = open_pinned(esys, key);
+  if (!opened) return;
+  ESYS_TR gone = ESYS_TR_NONE;
+  check(Esys_EvictControl(esys, ESYS_TR_RH_OWNER, opened.get(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                          key.handle, &gone),
+        "TPM2_EvictControl", "the former storage key");
+  opened.release();  // ESAPI ended the handle with the object
+}
+
+Digest policy_of(ByteView public_area) {
+  const TPM2B_PUBLIC area = public_from(public_area);
+  const Bytes recorded = content_of(area.publicArea.authPolicy);
+  Digest policy{};
+  if (recorded.size() != policy.size())
+    throw Error(errc::invalid_argument, {"use", "a storage key without policy", ""});
+  std::copy(recorded.begin(), recorded.end(), policy.begin());
+  return policy;
 }
 
 Bytes reported_name(ESYS_CONTEXT* esys, ESYS_TR handle) {
