@@ -1,0 +1,126 @@
+// Damage to one header copy is repaired and told; damage to both is an error of its own. FAILURES.md sections A and C.
+#define BOOST_TEST_DYN_LINK
+#include <boost/test/unit_test.hpp>
+
+#include "dmtarget/error.hpp"
+#include "dmtarget/luks.hpp"
+#include "tests/support/luks_forge.hpp"
+#include "tests/support/volume_image.hpp"
+#include "tests/support/with_errc.hpp"
+
+namespace volcrypt::test {
+namespace {
+
+using dm::HeaderFacts;
+using dm::LuksHeader;
+using Copies = HeaderFacts::Copies;
+
+void check_repaired_once(const VolumeImage& image) {
+  LuksHeader header = LuksHeader::open(image.file);
+  BOOST_TEST((header.facts().copies == Copies::one_repaired));
+  BOOST_TEST((header.token() == image.token));
+  header.check_description();
+  header.verify_volume_key(image.key);
+  LuksHeader again = LuksHeader::open(image.file);
+  BOOST_TEST((again.facts().copies == Copies::both_good));
+  again.verify_volume_key(image.key);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(header_copies)
+
+BOOST_AUTO_TEST_CASE(one_damaged_copy_is_repaired_from_the_other_and_told) {
+  for (Copy copy : {Copy::primary, Copy::secondary}) {
+    VolumeImage image;
+    damage_copy(image.file, copy);
+    check_repaired_once(image);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_zeroed_copy_is_repaired_from_the_other) {
+  for (std::uint64_t offset : {0, 16384}) {
+    VolumeImage image;
+    overwrite(image.file, offset, Bytes(16384));
+    check_repaired_once(image);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_damaged_byte_of_the_binary_header_is_noticed) {
+  VolumeImage image;
+  Bytes good = content_of(image.file, 32768);
+  for (std::size_t at = 0; at < 512; ++at) {
+    Bytes bad = good;
+    bad[at] ^= 0x40;
+    bool is_spare_checksum_byte = at >= 448 + 32;  // SHA-256 has 32 of the field's 64 bytes
+    LuksHeader header = LuksHeader::from_bytes(bad, image_size, "damaged");
+    BOOST_TEST((header.facts().copies == Copies::one_damaged) != is_spare_checksum_byte, "byte " << at);
+    BOOST_TEST((header.token() == image.token));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(cryptsetup_accepts_the_repaired_copy) {
+  VolumeImage image;
+  damage_copy(image.file, Copy::primary);
+  LuksHeader::open(image.file);
+  damage_copy(image.file, Copy::secondary);  // so that only the repaired one is left
+  BOOST_TEST(std::system(("/usr/sbin/cryptsetup --disable-locks luksDump " + image.file + " >/dev/null").c_str()) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(of_two_good_copies_the_newer_wins) {
+  VolumeImage image;
+  Bytes old = content_of(image.file, 32768);
+  dm::Token next = rewrapped(image.token);
+  LuksHeader::open(image.file).replace_token(next);
+  for (std::uint64_t offset : {0, 16384}) {  // a crash after the first of the two copies was written
+    overwrite(image.file, offset, ByteView(old).subspan(offset, 16384));
+    LuksHeader header = LuksHeader::open(image.file);
+    BOOST_TEST((header.token() == next));
+    BOOST_TEST((header.facts().copies == Copies::one_repaired));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_read_only_device_opens_from_its_good_copy_and_says_that_the_other_is_bad) {
+  VolumeImage image;
+  damage_copy(image.file, Copy::secondary);
+  Bytes bad = content_of(image.file, 32768);
+  LuksHeader header = LuksHeader::from_bytes(bad, image_size, "a read-only drive");
+  BOOST_TEST((header.facts().copies == Copies::one_damaged));
+  header.verify_volume_key(image.key);
+  BOOST_CHECK_EXCEPTION(header.replace_token(rewrapped(image.token)), Error, with(errc::header_damaged));
+}
+
+BOOST_AUTO_TEST_CASE(two_damaged_copies_are_a_damaged_header_and_nothing_is_written) {
+  VolumeImage image;
+  damage_copy(image.file, Copy::primary);
+  damage_copy(image.file, Copy::secondary);
+  Bytes before = content_of(image.file);
+  BOOST_CHECK_EXCEPTION(LuksHeader::open(image.file), Error, with(errc::header_damaged));
+  BOOST_TEST((content_of(image.file) == before));
+}
+
+BOOST_AUTO_TEST_CASE(a_forged_copy_is_not_copied_over_a_damaged_one) {
+  VolumeImage image;
+  edit_metadata(image.file, [](boost::json::object& metadata) {
+    metadata["segments"].as_object()["0"].as_object()["encryption"] = "aes-cbc-essiv:sha256";
+  });
+  damage_copy(image.file, Copy::secondary);
+  Bytes before = content_of(image.file);
+  BOOST_CHECK_EXCEPTION(LuksHeader::open(image.file), Error, with(errc::header_changed));
+  BOOST_TEST((content_of(image.file) == before));
+}
+
+BOOST_AUTO_TEST_CASE(a_copy_overwritten_by_another_format_is_not_repaired) {
+  VolumeImage image;
+  overwrite(image.file, 0, Bytes(4096));
+  const std::uint8_t swap_signature[] = {'S', 'W', 'A', 'P', 'S', 'P', 'A', 'C', 'E', '2'};
+  const std::uint8_t swap_version_and_pages[] = {1, 0, 0, 0, 0, 1, 0, 0};
+  overwrite(image.file, 4096 - sizeof swap_signature, swap_signature);
+  overwrite(image.file, 1024, swap_version_and_pages);
+  Bytes before = content_of(image.file);
+  BOOST_CHECK_EXCEPTION(LuksHeader::open(image.file), Error, with(errc::device_not_blank));
+  BOOST_TEST((content_of(image.file) == before));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+}  // namespace volcrypt::test
