@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "agent/keys/kek_store.hpp"
 #include "dmtarget/secret.hpp"
@@ -24,12 +25,35 @@ class AdminKey {
 
   Purpose purpose() const noexcept;
   const Uuid& cluster() const noexcept;
-  Bytes public_der() const;           // SubjectPublicKeyInfo
-  Bytes public_point() const;         // 65 bytes, uncompressed
-  Bytes sign(ByteView message) const; // ECDSA P-256 with SHA-256 over the message, DER
+  Bytes public_der() const;                    // SubjectPublicKeyInfo
+  Bytes public_point() const;                  // 65 bytes, uncompressed
+  Bytes sign(ByteView message) const;          // ECDSA P-256 with SHA-256 over the message, DER
   const Secret& leak_scalar() const noexcept;  // 32 bytes big-endian; for recovery.cpp only
+
+ private:
+  AdminKey(Purpose purpose, const Uuid& cluster, Secret scalar);
+
+  Purpose purpose_;
+  Uuid cluster_;
+  Secret scalar_;
+  Bytes point_;
 };
 
+// The admin key file as a value: everything that is checked before a passphrase is asked for. Format in README.md.
+struct AdminKeyFile {
+  AdminKey::Purpose purpose = AdminKey::Purpose::authority;
+  Uuid cluster;
+  Bytes point;   // 65 bytes
+  Bytes salt;    // 32 bytes
+  Bytes nonce;   // 12 bytes
+  Bytes sealed;  // the scalar, and GCM's tag: 48 bytes
+};
+std::string to_json(const AdminKeyFile& file);
+// Strict; at most 4 KiB. errc::token_version for another format version, errc::token_malformed for anything else,
+// other scrypt parameters than ours included.
+AdminKeyFile parse_admin_key_file(std::string_view json);
+
+// False for any signature that does not fit; errc::invalid_argument when the key is not a P-256 key in DER.
 bool verify(ByteView authority_public_der, ByteView message, ByteView signature);
 
 // Everything the authority signs for one node. `boot_state_digest` is empty when no PCR is bound.
@@ -43,6 +67,11 @@ struct ApprovalRequest {
 };
 // Checks first that the identity is of the exact form that may be approved (attributes, policy; TPM facts section 2).
 Approvals approve_node(const AdminKey& authority, const ApprovalRequest& request);
+// What a KekStore asks before it adopts: all signatures hold under approvals.authority_public, and the parts have the
+// form that `protection` needs. Whether that authority is the right one, the caller knows. errc::bad_signature.
+void check_approvals(const Approvals& approvals, Protection protection);
+
+inline constexpr std::size_t most_boot_states = 16;  // the oldest makes room for the newest
 // Signs one more boot state into approvals that carry this authority's key.
 void approve_boot_state(const AdminKey& authority, Approvals& approvals, const Bytes& pcr_digest);
 

@@ -3,6 +3,10 @@
 // Source: TPM 2.0 Part 1, "Protected Storage" (outer and inner wrap); TPM facts section 6.
 #pragma once
 
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "agent/keys/authority.hpp"
 #include "agent/keys/kek_store.hpp"
 
@@ -11,6 +15,7 @@ namespace volcrypt::keys {
 class RecoveredKek {
  public:
   // Proves itself: the Name is computed again from the opened key and must equal blob.name (errc::wrong_key).
+  // errc::wrong_key also when the recovery key is another one or the blob was changed; errc::wrong_cluster.
   static RecoveredKek open(const RecoveryBlob& blob, const AdminKey& recovery_key, const Uuid& cluster);
   Generation generation() const noexcept { return generation_; }
   Secret group_key(const Uuid& cluster, const Uuid& group) const;
@@ -20,6 +25,13 @@ class RecoveredKek {
   Generation generation_;
   Secret key_;
 };
+
+// What a KekStore puts into a RecoveryBlob. The TPM's inner wrapper key goes to the recovery key in a box, bound to the
+// KEK by its Name; a software KEK is boxed itself.
+Bytes seal_inner_key(ByteView recovery_point, const Uuid& cluster, Generation generation, ByteView kek_name,
+                     const Secret& inner_key);
+RecoveryBlob seal_software_kek(ByteView recovery_point, const Uuid& cluster, const KekRecord& record,
+                               const Secret& kek);
 
 // The bundle that leaves the cluster as a file: cluster UUID and every retained blob, as JSON; nothing secret in clear.
 struct RecoveryBundle {
