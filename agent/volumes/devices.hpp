@@ -1,5 +1,6 @@
-// Devices: what the volume service asks of block devices and mappings. DmDevices (dm_devices.hpp) does it with dmtarget and
-// udev; tests keep mappings in memory over real header files, on the same conformance suite. Blocking: device worker only.
+// Devices: what the volume service asks of block devices and mappings. DmDevices (dm_devices.hpp) does it with dmtarget
+// and udev; tests keep mappings in memory over real header files, on the same conformance suite. Blocking: device
+// worker only.
 #pragma once
 
 #include <sys/types.h>
@@ -14,7 +15,7 @@ namespace volcrypt::volumes {
 
 // A device that claims, by its label alone, to carry a volcrypt header. Nothing of it is proved.
 struct Candidate {
-  std::string device;      // canonical node, "/dev/vdb"
+  std::string device;  // canonical node, "/dev/vdb"
   dev_t number = 0;
   std::optional<Uuid> volume;  // ID_FS_UUID, where udev knows it
 };
@@ -33,13 +34,15 @@ class Devices {
   virtual ~Devices() = default;
 
   virtual std::vector<Candidate> scan() = 0;
+  virtual bool present(dev_t number) = 0;  // the kernel still has the block device
   // Throws what dm::LuksHeader::open and check_description throw.
   virtual Sighting look(const std::string& device) = 0;
   virtual std::vector<dm::Mapping> mappings() = 0;
 
   virtual dm::Description describe(const std::string& device, dm::Discards discards) = 0;
   virtual void check_formattable(const std::string& device, dm::ExistingData existing) = 0;
-  virtual void create(const std::string& device, const dm::Token& token, const Secret& key, dm::ExistingData existing) = 0;
+  virtual void create(const std::string& device, const dm::Token& token, const Secret& key,
+                      dm::ExistingData existing) = 0;
   virtual dm::Changed attach(const std::string& device, const Secret& key) = 0;
   virtual dm::Changed detach(const std::string& name) = 0;
   virtual dm::Changed rewrap(const std::string& device, const dm::Token& token) = 0;

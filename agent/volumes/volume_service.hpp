@@ -31,10 +31,10 @@ enum class Condition { attached, detached, absent, failed, unknown };
 struct VolumeView {
   cluster::VolumeRecord record;
   Condition condition = Condition::unknown;
-  std::string device;                 // path now, empty when absent
-  std::string mapping;                // "/dev/mapper/NAME" when attached
-  std::string failure;                // the last error's text, for failed
-  std::string failure_kind;           // errc_name
+  std::string device;        // path now, empty when absent
+  std::string mapping;       // "/dev/mapper/NAME" when attached
+  std::string failure;       // the last error's text, for failed
+  std::string failure_kind;  // errc_name
   std::optional<dm::Description> description;
 };
 
@@ -62,7 +62,11 @@ class VolumeService {
                 std::shared_ptr<Devices> devices);
   ~VolumeService();
 
-  void joined(const Uuid& cluster);  // `cluster init` happened
+  void known_as(const Uuid& node);
+  void joined(const Uuid& cluster);  // `cluster init` happened, now or earlier
+  bool member_of_cluster() const;
+  // Called after a volume that had been away was rewrapped: perhaps a previous generation can go now.
+  void when_caught_up(std::function<void()> call);
 
   asio::awaitable<std::vector<VolumeView>> list();
   asio::awaitable<VolumeView> get(std::string name);
@@ -70,29 +74,35 @@ class VolumeService {
   asio::awaitable<Outcome> attach(std::string name);
   // The operator says which drive it is: the way out when two drives carry the same volume (errc::duplicate_volume).
   asio::awaitable<Outcome> attach_from(std::string name, std::string device);
-  // The udev and boot path. A device that is not ours, or of another cluster, is left alone with an Error that says why.
+  // The udev and boot path. A device that is not ours, or of another cluster, is left alone with an Error that says
+  // why.
   asio::awaitable<Outcome> attach_device(std::string device);
   asio::awaitable<Outcome> detach(std::string name);
-  asio::awaitable<void> erase(std::string name);   // crypto-erase: header, wrapped DEK in the catalogue and backups
+  asio::awaitable<void> erase(std::string name);  // crypto-erase: header, wrapped DEK in the catalogue and backups
   asio::awaitable<Bytes> header_backup(std::string name);
   asio::awaitable<Outcome> header_restore(std::string name, std::string device, std::optional<Bytes> backup);
 
-  // At start: adopt live mappings, heal leftovers, attach everything that is ours and present. Never throws for one volume.
+  // At start: adopt live mappings, heal leftovers, attach everything that is ours and present. Never throws for one
+  // volume.
   asio::awaitable<void> start();
-  // Tries again what is ours, present and not attached: after the TPM came back, a boot state was approved, a drive returned.
+  // Tries again what is ours, present and not attached: after the TPM came back, a boot state was approved, a drive
+  // returned.
   asio::awaitable<void> attach_missing();
   // Every catalogued local volume is attached or has failed visibly; false when `limit` passed first.
   asio::awaitable<bool> settled(std::chrono::seconds limit);
   asio::awaitable<void> device_removed(std::string device, dev_t number);
 
   // Seams for the coordinator's LocalMember (agent/local_member).
+  // Names the generations of volumes that were left behind absent, duplicate or failing; they keep their wrap.
   asio::awaitable<cluster::RewrapProgress> rewrap_all(Generation to);
   cluster::RewrapProgress rewrap_progress() const;
   asio::awaitable<std::set<Generation>> census();
   std::map<std::pair<Condition, Generation>, std::size_t> counts() const;  // for metrics, from the last look
+  std::uint64_t key_batches() const;                                       // batches asked of the KekStore so far
+
+  struct State;  // service_state.hpp
 
  private:
-  struct State;
   std::unique_ptr<State> state_;
 };
 

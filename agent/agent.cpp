@@ -1,0 +1,258 @@
+// Agent: construction in order of dependence, and the tasks of the loop. See agent.hpp.
+#include "agent/agent.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <filesystem>
+
+#include "agent/absent_store.hpp"
+#include "agent/cluster/sqlite_store.hpp"
+#include "agent/control/access.hpp"
+#include "agent/control/api.hpp"
+#include "agent/keys/software_kek_store.hpp"
+#include "agent/keys/tpm/tpm_kek_store.hpp"
+#include "agent/node_services.hpp"
+#include "agent/notify.hpp"
+#include "agent/runtime/log.hpp"
+#include "agent/runtime/spawn.hpp"
+#include "agent/volumes/dm_devices.hpp"
+#include "agent/volumes/inventory.hpp"
+
+namespace volcrypt {
+
+namespace {
+
+using keys::Protection;
+using runtime::Severity;
+
+// A chip needs 30 to 150 ms for one operation, key generation seconds; a batch has at most as many as a node has
+// groups.
+constexpr std::chrono::seconds key_deadline{120};
+constexpr std::chrono::seconds retry_pause{10};
+constexpr std::chrono::seconds metrics_pause{15};
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
+
+// Not by itself readable by anybody: the service manager makes it 0700, and so do we.
+const Config& prepare(const Config& config) {
+  std::error_code failure;
+  std::filesystem::create_directories(config.state_directory, failure);
+  if (failure) throw Error(failure, {"make", config.state_directory, "Set --state-directory."});
+  return config;
+}
+
+std::unique_ptr<cluster::Store> open_store(const Config& config) {
+  try {
+    return std::make_unique<cluster::SqliteStore>(cluster::SqliteStore::Options{config.state_directory / "store.db"});
+  } catch (const Error& error) {
+    runtime::log(Severity::error, "the store cannot be opened; volumes attach from the local copies",
+                 {{"error", errc_name(error.code())}, {"cause", error.what()}});
+    return std::make_unique<AbsentStore>(error);
+  }
+}
+
+std::unique_ptr<keys::Keyring> tpm_keyring(const Config& config) {
+  if (config.tcti == "none") return nullptr;
+  keys::TpmStoreOptions options;
+  options.tcti = config.tcti;
+  options.directory = config.state_directory / "tpm";
+  options.patience = config.tpm_wait;
+  return std::make_unique<keys::Keyring>(std::make_unique<keys::TpmKekStore>(options), key_deadline);
+}
+
+std::unique_ptr<keys::Keyring> software_keyring(const Config& config) {
+  return std::make_unique<keys::Keyring>(
+      std::make_unique<keys::SoftwareKekStore>(config.state_directory / "software", keys::node_key_credential()),
+      key_deadline);
+}
+
+std::string_view spelling(volumes::Condition condition) {
+  switch (condition) {
+    case volumes::Condition::attached:
+      return "attached";
+    case volumes::Condition::detached:
+      return "detached";
+    case volumes::Condition::absent:
+      return "absent";
+    case volumes::Condition::failed:
+      return "failed";
+    case volumes::Condition::unknown:
+      break;
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+struct Agent::Parts {
+  Parts(asio::io_context& io, Config given)
+      : loop(io),
+        config(std::move(given)),
+        store(open_store(prepare(config))),
+        keys(tpm_keyring(config), software_keyring(config)),
+        pin(config.state_directory / "pin.json", files),
+        node_file(config.state_directory / "node.json", files),
+        devices("devices", config.device_threads),
+        volumes({{}, {}, config.state_directory}, *store, keys, devices, std::make_shared<volumes::DmDevices>()),
+        member({*store, keys, pin, node_file, files, volumes, config.state_directory / "recovery"}, host_name()),
+        cluster(*store, member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software),
+        services({cluster, member, pin, node_file, keys, volumes, metrics, [this] { start_attach_missing(); }}),
+        control(loop.get_executor(), services, config.socket,
+                config.socket_group.empty() ? std::nullopt : control::group_id(config.socket_group)) {
+    volumes.when_caught_up([this] {
+      runtime::spawn(loop.get_executor(), "look again at old generations", cluster.reconsider_retirement());
+    });
+  }
+
+  asio::awaitable<void> begin();
+  asio::awaitable<void> try_again();
+  asio::awaitable<bool> something_waits();
+  asio::awaitable<void> watch_drives();
+  asio::awaitable<void> keep_metrics();
+  void start_attach_missing() {
+    runtime::spawn(loop.get_executor(), "attach what is missing", volumes.attach_missing());
+  }
+
+  asio::io_context& loop;
+  Config config;
+  runtime::Worker files{"files", 1};
+  std::unique_ptr<cluster::Store> store;
+  keys::NodeKeys keys;
+  cluster::LocalPin pin;
+  NodeFile node_file;
+  runtime::Worker devices;
+  volumes::VolumeService volumes;
+  LocalMember member;
+  cluster::ClusterService cluster;
+  runtime::Metrics metrics;
+  NodeServices services;
+  control::ControlServer control;
+  std::unique_ptr<volumes::RemovalMonitor> monitor;
+  bool cluster_started = false;
+  std::string last_complaint;
+};
+
+// Volumes first: they need neither store nor network, and the boot waits for them.
+asio::awaitable<void> Agent::Parts::begin() {
+  try {
+    co_await node_file.load();
+    if (node_file.known() && node_file.known()->protection) keys.choose(*node_file.known()->protection);
+    if (node_file.known()) volumes.known_as(node_file.known()->identity.node);
+    const std::optional<cluster::PinnedState> pinned = co_await pin.read();
+    if (pinned) volumes.joined(pinned->pin.cluster);
+  } catch (const Error& error) {
+    runtime::log(Severity::error, "cannot read what this node knows of itself", {{"cause", error.what()}});
+  }
+  notify::status("Attaching volumes");
+  co_await volumes.start();
+  co_await try_again();
+}
+
+asio::awaitable<bool> Agent::Parts::something_waits() {
+  const std::vector<volumes::VolumeView> all = co_await volumes.list();
+  bool waits = false;
+  std::size_t attached = 0;
+  for (const volumes::VolumeView& view : all) {
+    attached += view.condition == volumes::Condition::attached ? 1 : 0;
+    // What another try can cure without anybody's doing. The rest waits for an operator, a drive or an approval.
+    waits = waits || (view.condition == volumes::Condition::failed &&
+                      (view.failure_kind == "tpm_absent" || view.failure_kind == "timed_out" ||
+                       view.failure_kind == "tpm" || view.failure_kind == "errno"));
+  }
+  notify::status(std::to_string(attached) + " of " + std::to_string(all.size()) + " volumes attached" +
+                 (last_complaint.empty() ? "" : "; " + last_complaint));
+  co_return waits;
+}
+
+// For ever, at a calm pace: the cluster's own work until it has begun, and volumes that failed for a passing cause.
+asio::awaitable<void> Agent::Parts::try_again() {
+  asio::steady_timer pause(loop);
+  for (;;) {
+    std::string complaint;
+    try {
+      if (!cluster_started) {
+        co_await cluster.start();
+        cluster_started = true;
+      }
+      if (volumes.member_of_cluster() && co_await something_waits()) co_await volumes.attach_missing();
+    } catch (const boost::system::system_error& error) {
+      if (error.code() == asio::error::operation_aborted) throw;
+      complaint = error.what();
+      metrics.add_error(errc_name(error.code()));
+    }
+    if (!complaint.empty() && complaint != last_complaint)
+      runtime::log(Severity::error, "the cluster's work is not resumed; trying again", {{"cause", complaint}});
+    last_complaint = complaint;
+    pause.expires_after(retry_pause);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+}
+
+asio::awaitable<void> Agent::Parts::watch_drives() {
+  for (;;) {
+    const volumes::Removal gone = co_await monitor->next();
+    try {
+      if (volumes.member_of_cluster()) co_await volumes.device_removed(gone.device, gone.number);
+    } catch (const boost::system::system_error& error) {
+      if (error.code() == asio::error::operation_aborted) throw;
+      runtime::log(Severity::error, "cannot clean up after a drive that went away",
+                   {{"device", gone.device}, {"error", errc_name(error.code())}, {"cause", error.what()}});
+      metrics.add_error(errc_name(error.code()));
+    }
+  }
+}
+
+asio::awaitable<void> Agent::Parts::keep_metrics() {
+  asio::steady_timer pause(loop);
+  for (;;) {
+    std::map<std::pair<std::string, std::uint64_t>, std::size_t> counts;
+    for (const auto& [key, count] : volumes.counts()) counts[{std::string(spelling(key.first)), key.second}] += count;
+    metrics.set_volumes(counts);
+    try {
+      const cluster::RotationView view = co_await cluster.rotation();
+      metrics.set_rotation(cluster::spelling(view.state.rotation));
+      metrics.set_current_generation(view.state.current);
+    } catch (const boost::system::system_error& error) {
+      if (error.code() == asio::error::operation_aborted) throw;
+      metrics.add_error(errc_name(error.code()));
+    }
+    pause.expires_after(metrics_pause);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+}
+
+Agent::Agent(asio::io_context& loop, Config config) : parts_(std::make_unique<Parts>(loop, std::move(config))) {}
+Agent::~Agent() = default;
+
+void Agent::run() {
+  Parts& parts = *parts_;
+  const auto executor = parts.loop.get_executor();
+  try {  // before the first scan, or a drive that goes in between is missed
+    parts.monitor = std::make_unique<volumes::RemovalMonitor>(executor);
+    runtime::spawn(executor, "watch drives", parts.watch_drives());
+  } catch (const boost::system::system_error& error) {
+    runtime::log(Severity::warning, "drives that go away will not be noticed, ignoring", {{"cause", error.what()}});
+  }
+  runtime::spawn(executor, "control socket", parts.control.run());
+  runtime::spawn(executor, "begin", parts.begin());
+  runtime::spawn(executor, "metrics", parts.keep_metrics());
+  runtime::spawn(executor, "watchdog", notify::beat());
+  // Ready when requests are answered; whether volumes are attached is volcrypt-settle.service's question.
+  notify::ready();
+  parts.loop.run();
+}
+
+void Agent::stop() {
+  notify::stopping();
+  parts_->control.stop();
+  parts_->loop.stop();
+}
+
+}  // namespace volcrypt

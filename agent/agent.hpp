@@ -1,0 +1,30 @@
+// Agent: the daemon's parts put together on one loop: store, keys, cluster, volumes, the control socket; and what goes
+// on by itself: attach at start, drives that go away, work that is tried again. Stopping it touches no mapping. Loop
+// thread.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+
+#include "agent/config.hpp"
+
+namespace volcrypt {
+
+namespace asio = boost::asio;
+
+class Agent {
+ public:
+  // Opens the store and binds the control socket (blocks briefly). A store that cannot be opened is no reason not to
+  // run: volumes attach without it. Throws Error when the state directory or the socket cannot be had.
+  Agent(asio::io_context& loop, Config config);
+  ~Agent();
+
+  void run();   // returns after stop(); throws nothing that one volume or request did wrong
+  void stop();  // on the loop
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace volcrypt

@@ -1,0 +1,52 @@
+// Configuration through CLI11: one description serves the command line and the file (key = value, # comments).
+#include "agent/config.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <sstream>
+
+namespace volcrypt {
+
+std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
+                                             const std::filesystem::path& default_file) {
+  Config config;
+  std::string state_directory = config.state_directory, socket = config.socket;
+  unsigned tpm_wait = static_cast<unsigned>(config.tpm_wait.count());
+
+  CLI::App app("volcryptd: the agent that makes encrypted volumes appear under /dev/mapper", "volcryptd");
+  app.set_version_flag("--version", "volcryptd " VOLCRYPT_VERSION);
+  const bool named = std::any_of(arguments.begin(), arguments.end(),
+                                 [](const std::string& argument) { return argument.starts_with("--config"); });
+  app.set_config("--config", default_file, "Configuration file: lines of KEY = VALUE, the keys as the options here",
+                 named);
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.add_option("--state-directory", state_directory, "Store, key blobs and local copies")->capture_default_str();
+  app.add_option("--socket", socket, "Control socket for volcryptctl")->capture_default_str();
+  app.add_option("--socket-group", config.socket_group, "Group that may use the socket; empty for root alone")
+      ->capture_default_str();
+  app.add_option("--tcti", config.tcti, "Path to the TPM, as tpm2-tss writes it; none for a machine without a TPM")
+      ->capture_default_str();
+  app.add_option("--tpm-wait", tpm_wait, "Seconds to wait for a TPM that appears late at boot")
+      ->check(CLI::Range(0U, 600U))
+      ->capture_default_str();
+  app.add_option("--device-threads", config.device_threads, "Devices worked on at the same time")
+      ->check(CLI::Range(1U, 64U))
+      ->capture_default_str();
+
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out, err;
+    const int code = app.exit(error, out, err);
+    return ConfigExit{code == 0 ? 0 : 2, code == 0 ? out.str() : err.str()};
+  }
+  config.state_directory = state_directory;
+  config.socket = socket;
+  config.tpm_wait = std::chrono::seconds(tpm_wait);
+  if (!config.state_directory.is_absolute() || !config.socket.is_absolute())
+    return ConfigExit{2, "volcryptd: --state-directory and --socket take absolute paths\n"};
+  return config;
+}
+
+}  // namespace volcrypt

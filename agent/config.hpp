@@ -1,0 +1,35 @@
+// Configuration of volcryptd: command line over configuration file over defaults. Pure but for reading that one file.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace volcrypt {
+
+struct Config {
+  std::filesystem::path state_directory = "/var/lib/volcrypt";
+  std::filesystem::path socket = "/run/volcrypt/control.sock";
+  std::string socket_group = "volcrypt";    // empty: root alone
+  std::string tcti = "device:/dev/tpmrm0";  // "none": a machine without a TPM
+  std::chrono::seconds tpm_wait{20};        // for a TPM that appears late at boot
+  std::size_t device_threads = 4;           // devices worked on at the same time
+};
+
+// The program is to end at once: --help, --version, or a refusal.
+struct ConfigExit {
+  int code = 0;
+  std::string text;  // for standard output when code is 0, else for standard error
+};
+
+inline constexpr const char* default_config_file = "/etc/volcrypt/volcryptd.conf";
+
+// `arguments` without the program's name. Unknown options and keys are refused; a file named by --config must exist,
+// the default one need not.
+std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
+                                             const std::filesystem::path& default_file = default_config_file);
+
+}  // namespace volcrypt

@@ -1,0 +1,183 @@
+// LocalMember, see local_member.hpp. A KEK's recovery blob is durable before the KEK is reported as made.
+#include "agent/local_member.hpp"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "agent/cluster/keys_of_store.hpp"
+#include "agent/runtime/durable_file.hpp"
+#include "agent/runtime/log.hpp"
+#include "dmtarget/error.hpp"
+
+namespace volcrypt {
+
+namespace {
+
+using cluster::Generation;
+using keys::KekStore;
+using keys::Protection;
+
+constexpr std::chrono::seconds file_deadline{10};
+constexpr std::size_t blob_limit = 64 * 1024;
+
+Digest fresh_nonce() {
+  Digest nonce{};
+  if (getrandom(nonce.data(), nonce.size(), 0) != static_cast<ssize_t>(nonce.size()))
+    throw Error(errno_code(errno), {"draw", "a nonce", ""});
+  return nonce;
+}
+
+std::vector<keys::RecoveryBlob> read_blobs(const std::filesystem::path& directory) {
+  std::vector<keys::RecoveryBlob> blobs;
+  std::error_code missing;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, missing)) {
+    if (entry.path().extension() != ".json") continue;  // a temporary file of an interrupted write
+    const std::optional<Bytes> content = runtime::read_file(entry.path(), blob_limit);
+    if (content) blobs.push_back(cluster::parse_recovery_blob(std::string(content->begin(), content->end())));
+  }
+  std::sort(blobs.begin(), blobs.end(), [](const auto& a, const auto& b) { return a.generation < b.generation; });
+  return blobs;
+}
+
+}  // namespace
+
+const Uuid& LocalMember::id() const {
+  static const Uuid nobody;
+  return parts_.node_file.known() ? parts_.node_file.known()->identity.node : nobody;
+}
+
+std::filesystem::path LocalMember::recovery_file(Generation generation) const {
+  return parts_.recovery_directory / (std::to_string(generation) + ".json");
+}
+
+asio::awaitable<void> LocalMember::follow_choice() {
+  const std::optional<cluster::Entry> entry = co_await parts_.store.get(std::string(cluster::store_key::encryption));
+  if (!entry) co_return;
+  const cluster::EncryptionState state = cluster::parse_encryption_state(entry->value);
+  if (!state.protection) co_return;
+  parts_.keys.choose(*state.protection);
+  co_await parts_.node_file.chose(*state.protection);
+}
+
+asio::awaitable<keys::BootReport> LocalMember::boot_report() {
+  const Protection protection =
+      parts_.keys.choice().value_or(parts_.keys.has(Protection::tpm) ? Protection::tpm : Protection::software);
+  co_return co_await parts_.keys.of(protection).with("read the boot state", [](KekStore& store) {
+    return store.boot_report();
+  });
+}
+
+asio::awaitable<void> LocalMember::adopt(Protection protection, keys::Approvals approvals) {
+  if (approvals.authority_public.empty() || !parts_.keys.has(protection)) co_return;
+  const std::optional<Protection> choice = parts_.keys.choice();
+  try {
+    co_await parts_.keys.of(protection).with("adopt approvals", [approvals = std::move(approvals)](KekStore& store) {
+      store.adopt(approvals);
+    });
+  } catch (const Error& error) {
+    if (!choice || *choice == protection) throw;
+    runtime::log(runtime::Severity::warning, "the protection that is not in use did not adopt its approvals, ignoring",
+                 {{"protection", std::string(cluster::spelling(protection))}, {"cause", error.what()}});
+  }
+}
+
+asio::awaitable<void> LocalMember::adopt_membership(const cluster::SignedMembership& membership) {
+  const cluster::SignedMembership document = membership;  // the caller's may not live as long as this coroutine
+  const std::optional<cluster::PinnedState> pinned = co_await parts_.pin.read();
+  const cluster::Membership opened = cluster::open_membership(document, pinned ? &pinned->pin : nullptr);
+  const auto self = std::find_if(opened.members.begin(), opened.members.end(),
+                                 [&](const cluster::MemberEntry& member) { return member.node == id(); });
+  if (self == opened.members.end())
+    throw Error(errc::invalid_argument, {"adopt", "the membership document", "This node is not among its members."});
+  co_await adopt(Protection::software, self->software_approvals);
+  co_await adopt(Protection::tpm, self->tpm_approvals);
+  co_await parts_.pin.see_membership(document);
+  parts_.volumes.known_as(id());
+  parts_.volumes.joined(opened.cluster);
+}
+
+asio::awaitable<cluster::MemberReadiness> LocalMember::readiness(Protection protection) {
+  cluster::MemberReadiness readiness{VOLCRYPT_VERSION, {}};
+  try {
+    const keys::BootReport boot =
+        co_await parts_.keys.of(protection).with("check the keys", [](KekStore& store) { return store.boot_report(); });
+    if (!boot.approved_now)
+      readiness.failures.push_back("The boot state is not approved: see `volcryptctl node boot-state`.");
+  } catch (const Error& error) {  // each failure is a line of the answer
+    readiness.failures.push_back(error.what());
+  }
+  co_return readiness;
+}
+
+asio::awaitable<keys::KekRecord> LocalMember::create_kek(Generation generation) {
+  co_await follow_choice();
+  keys::Keyring& keyring = parts_.keys.chosen();
+  const std::string number = std::to_string(generation);
+  keys::KekRecord record = co_await keyring.with("create KEK generation " + number,
+                                                 [generation](KekStore& store) { return store.create(generation); });
+  const keys::RecoveryBlob blob =
+      co_await keyring.with("duplicate KEK generation " + number + " to the recovery key",
+                            [record](KekStore& store) { return store.duplicate_to_recovery(record); });
+  const std::string text = cluster::to_json(blob);
+  co_await parts_.files.run("keep the recovery blob", file_deadline, [file = recovery_file(generation), text] {
+    std::filesystem::create_directories(file.parent_path());
+    runtime::write_durably(file, as_bytes(text));
+  });
+  cluster::Transaction transaction;
+  transaction.then = {cluster::Put{cluster::store_key::recovery(generation), text}};
+  const auto done = co_await parts_.store.commit(std::move(transaction));
+  if (!done) throw Error(done.error(), {"store", "the recovery blob of generation " + number, ""});
+  co_return record;
+}
+
+asio::awaitable<void> LocalMember::prove_kek(const keys::KekRecord& record) {
+  co_await follow_choice();
+  (void)co_await parts_.keys.chosen().with(
+      "prove KEK generation " + std::to_string(record.generation),
+      [record, nonce = fresh_nonce()](KekStore& store) { return store.prove(record, nonce); });
+}
+
+asio::awaitable<cluster::RewrapProgress> LocalMember::rewrap_volumes(Generation to) {
+  return parts_.volumes.rewrap_all(to);
+}
+
+asio::awaitable<cluster::RewrapProgress> LocalMember::rewrap_progress() { co_return parts_.volumes.rewrap_progress(); }
+
+asio::awaitable<std::set<Generation>> LocalMember::census() { return parts_.volumes.census(); }
+
+asio::awaitable<void> LocalMember::retire_kek(Generation generation) {
+  co_await follow_choice();
+  // Looked at again here: what is destroyed cannot be brought back by anybody's later doubt.
+  const std::set<Generation> used = co_await parts_.volumes.census();
+  if (used.contains(generation))
+    throw Error(errc::wrong_state,
+                {"retire", "KEK generation " + std::to_string(generation), "A volume of this node still needs it."});
+  co_await parts_.keys.chosen().with("destroy KEK generation " + std::to_string(generation),
+                                     [generation](KekStore& store) { store.destroy(generation); });
+  // The recovery key must not open what nobody else can open any more.
+  co_await parts_.files.run("remove the recovery blob", file_deadline,
+                            [file = recovery_file(generation)] { runtime::remove_durably(file); });
+  cluster::Transaction transaction;
+  transaction.then = {cluster::Delete{cluster::store_key::recovery(generation)}};
+  (void)co_await parts_.store.commit(std::move(transaction));
+}
+
+asio::awaitable<std::vector<keys::RecoveryBlob>> LocalMember::recovery_blobs() {
+  try {
+    const std::vector<cluster::Entry> entries = co_await parts_.store.list(std::string(cluster::store_key::recoveries));
+    std::vector<keys::RecoveryBlob> blobs;
+    for (const cluster::Entry& entry : entries) blobs.push_back(cluster::parse_recovery_blob(entry.value));
+    std::sort(blobs.begin(), blobs.end(), [](const auto& a, const auto& b) { return a.generation < b.generation; });
+    co_return blobs;
+  } catch (const Error& error) {
+    runtime::log(runtime::Severity::warning,
+                 "the store does not answer, taking the recovery blobs from files, ignoring",
+                 {{"cause", error.what()}});
+  }
+  co_return co_await parts_.files.run("read the recovery blobs", file_deadline,
+                                      [directory = parts_.recovery_directory] { return read_blobs(directory); });
+}
+
+}  // namespace volcrypt

@@ -1,0 +1,55 @@
+// LocalMember: this node as the coordinator sees it: KEKs through the chosen KekStore, volumes through VolumeService,
+// recovery blobs in the store and beside it in files. Coroutines on the loop; all parts outlive it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "agent/cluster/local_pin.hpp"
+#include "agent/cluster/member.hpp"
+#include "agent/cluster/store.hpp"
+#include "agent/keys/node_keys.hpp"
+#include "agent/node_file.hpp"
+#include "agent/volumes/volume_service.hpp"
+
+namespace volcrypt {
+
+class LocalMember final : public cluster::Member {
+ public:
+  struct Parts {
+    cluster::Store& store;
+    keys::NodeKeys& keys;
+    cluster::LocalPin& pin;
+    NodeFile& node_file;
+    runtime::Worker& files;
+    volumes::VolumeService& volumes;
+    std::filesystem::path recovery_directory;
+  };
+
+  LocalMember(Parts parts, std::string name) : parts_(std::move(parts)), name_(std::move(name)) {}
+
+  const Uuid& id() const override;  // nil before enrolment
+  const std::string& name() const override { return name_; }
+  asio::awaitable<keys::BootReport> boot_report() override;
+  asio::awaitable<void> adopt_membership(const cluster::SignedMembership& membership) override;
+  asio::awaitable<cluster::MemberReadiness> readiness(keys::Protection protection) override;
+  asio::awaitable<keys::KekRecord> create_kek(cluster::Generation generation) override;
+  asio::awaitable<void> prove_kek(const keys::KekRecord& record) override;
+  asio::awaitable<cluster::RewrapProgress> rewrap_volumes(cluster::Generation to) override;
+  asio::awaitable<cluster::RewrapProgress> rewrap_progress() override;
+  asio::awaitable<std::set<cluster::Generation>> census() override;
+  asio::awaitable<void> retire_kek(cluster::Generation generation) override;
+
+  // Every retained blob: from the store, or from the files when it does not answer.
+  asio::awaitable<std::vector<keys::RecoveryBlob>> recovery_blobs();
+
+ private:
+  asio::awaitable<void> follow_choice();  // the protection that the store says, for the keyrings and the node's file
+  asio::awaitable<void> adopt(keys::Protection protection, keys::Approvals approvals);
+  std::filesystem::path recovery_file(cluster::Generation generation) const;
+
+  Parts parts_;
+  std::string name_;
+};
+
+}  // namespace volcrypt

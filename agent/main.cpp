@@ -1,0 +1,59 @@
+// volcryptd: hardening of the process, configuration, signals, the agent. Secrets are kept out of core dumps here; swap
+// and the rest of the confinement are the unit's (systemd/volcryptd.service).
+#include <malloc.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "agent/agent.hpp"
+#include "agent/runtime/log.hpp"
+#include "dmtarget/secret.hpp"
+
+namespace {
+
+constexpr std::size_t secret_memory = 1024 * 1024;  // bytes, locked: group keys and DEKs of several batches
+
+void harden() {
+  umask(077);
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_DUMPABLE, 0);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);  // there is nothing to reload: configuration is read at start
+  mallopt(M_ARENA_MAX, 2);  // a dozen threads that mostly wait need no arena each
+}
+
+int run(volcrypt::Config config) {
+  volcrypt::reserve_secret_memory(secret_memory);
+  boost::asio::io_context loop(1);
+  volcrypt::Agent agent(loop, std::move(config));
+  boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
+  signals.async_wait([&agent](const boost::system::error_code& failure, int) {
+    if (!failure) agent.stop();
+  });
+  agent.run();
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto read = volcrypt::read_config({argv + 1, argv + argc});
+  if (const auto* end = std::get_if<volcrypt::ConfigExit>(&read)) {
+    std::fputs(end->text.c_str(), end->code == 0 ? stdout : stderr);
+    return end->code;
+  }
+  harden();
+  try {
+    return run(std::get<volcrypt::Config>(read));
+  } catch (const std::exception& error) {
+    volcrypt::runtime::log(volcrypt::runtime::Severity::error, "volcryptd cannot run", {{"cause", error.what()}});
+    return EXIT_FAILURE;
+  }
+}

@@ -1,0 +1,65 @@
+// NodeServices: enrolment and the verbs that concern cluster and keys together.
+#include "agent/node_services.hpp"
+
+#include "dmtarget/error.hpp"
+
+namespace volcrypt {
+
+namespace {
+
+using keys::Protection;
+
+}  // namespace
+
+volumes::VolumeService& NodeServices::volumes() {
+  if (!parts_.volumes.member_of_cluster())
+    throw Error(errc::wrong_state,
+                {"use", "volumes", "This node belongs to no cluster yet: run `volcryptctl cluster init`."});
+  return parts_.volumes;
+}
+
+asio::awaitable<control::EnrolledNode> NodeServices::enrol(keys::IdentityRequest request) {
+  const std::optional<cluster::PinnedState> pinned = co_await parts_.pin.read();
+  if (pinned)
+    throw Error(errc::wrong_state,
+                {"make", "the node's keys", "This node belongs to cluster " + pinned->pin.cluster.str() + " already."});
+  control::EnrolledNode node;
+  node.name = parts_.member.name();
+  const auto identify = [request](keys::KekStore& store) { return store.identity(request); };
+  const auto report = [](keys::KekStore& store) { return store.boot_report(); };
+  node.software = co_await parts_.keys.of(Protection::software).with("make the software keys", identify);
+  try {
+    node.tpm = co_await parts_.keys.of(Protection::tpm).with("make the TPM's keys", identify);
+    node.boot = co_await parts_.keys.of(Protection::tpm).with("read the boot state", report);
+  } catch (const Error& error) {  // software mode remains; the administrator sees why
+    node.tpm.reset();
+    node.tpm_failure = error.what();
+  }
+  co_await parts_.node_file.enrolled(std::move(request));
+  co_return node;
+}
+
+asio::awaitable<void> NodeServices::init_cluster(cluster::SignedMembership membership) {
+  co_await parts_.cluster.init(std::move(membership));
+  parts_.keys_may_open_again();  // drives of this cluster may be here already: a rebuilt node
+}
+
+asio::awaitable<void> NodeServices::update_membership(cluster::SignedMembership membership) {
+  co_await parts_.cluster.update_membership(std::move(membership));
+  parts_.keys_may_open_again();
+}
+
+asio::awaitable<std::optional<cluster::SignedMembership>> NodeServices::membership() {
+  return parts_.cluster.membership();
+}
+
+asio::awaitable<keys::RecoveryBundle> NodeServices::recovery_bundle() {
+  const std::optional<cluster::PinnedState> pinned = co_await parts_.pin.read();
+  if (!pinned) throw Error(errc::wrong_state, {"collect", "recovery blobs", "This node belongs to no cluster yet."});
+  keys::RecoveryBundle bundle;
+  bundle.cluster = pinned->pin.cluster;
+  bundle.blobs = co_await parts_.member.recovery_blobs();
+  co_return bundle;
+}
+
+}  // namespace volcrypt

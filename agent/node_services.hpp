@@ -1,0 +1,43 @@
+// NodeServices: what the control routes may ask of this node (control/services.hpp), over the agent's parts. Coroutines
+// on the loop; the parts outlive it.
+#pragma once
+
+#include "agent/cluster/cluster_service.hpp"
+#include "agent/control/services.hpp"
+#include "agent/local_member.hpp"
+#include "agent/node_file.hpp"
+#include "agent/runtime/metrics.hpp"
+
+namespace volcrypt {
+
+class NodeServices final : public control::Services {
+ public:
+  struct Parts {
+    cluster::ClusterService& cluster;
+    LocalMember& member;
+    cluster::LocalPin& pin;
+    NodeFile& node_file;
+    keys::NodeKeys& keys;
+    volumes::VolumeService& volumes;
+    runtime::Metrics& metrics;
+    std::function<void()> keys_may_open_again;  // called after approvals changed
+  };
+
+  explicit NodeServices(Parts parts) : parts_(std::move(parts)) {}
+
+  cluster::ClusterService& cluster() override { return parts_.cluster; }
+  const Uuid& node() const override { return parts_.member.id(); }
+  volumes::VolumeService& volumes() override;
+  runtime::Metrics& metrics() override { return parts_.metrics; }
+  asio::awaitable<control::EnrolledNode> enrol(keys::IdentityRequest request) override;
+  asio::awaitable<void> init_cluster(cluster::SignedMembership membership) override;
+  asio::awaitable<void> update_membership(cluster::SignedMembership membership) override;
+  asio::awaitable<std::optional<cluster::SignedMembership>> membership() override;
+  asio::awaitable<keys::BootReport> boot_report() override { return parts_.member.boot_report(); }
+  asio::awaitable<keys::RecoveryBundle> recovery_bundle() override;
+
+ private:
+  Parts parts_;
+};
+
+}  // namespace volcrypt

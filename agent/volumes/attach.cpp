@@ -1,0 +1,276 @@
+// Attach and what the loop does by itself: at start, on plug, on removal. Nothing in this file can format or erase.
+#include <algorithm>
+
+#include "agent/runtime/log.hpp"
+#include "agent/volumes/parallel.hpp"
+#include "agent/volumes/service_state.hpp"
+#include "dmtarget/name.hpp"
+
+namespace volcrypt::volumes {
+
+namespace {
+
+using runtime::Severity;
+
+cluster::VolumeRecord record_of(const Sighting& drive, const Uuid& owner) {
+  cluster::VolumeRecord record;
+  record.volume = drive.token.volume;
+  record.group = drive.token.group;
+  record.owner = owner;
+  record.name = drive.token.name;
+  record.generation = drive.token.generation;
+  record.device_hint = drive.device;
+  record.bytes = drive.bytes;
+  return record;
+}
+
+}  // namespace
+
+asio::awaitable<Outcome> VolumeService::State::attach_drive(std::string device, Order order) {
+  const Sighting first = co_await look(device);
+  // The name is not authenticated yet; it only says which volume's turn this is.
+  const Locks::Held turn = co_await locks.lock(first.token.name);
+  std::exception_ptr failure;
+  dm::Changed changed = dm::Changed::no;
+  try {
+    const Sighting drive = co_await look(device);  // it may have been rewrapped while we waited
+    if (drive.token.name != first.token.name)
+      throw Error(errc::conflict, {"attach", device, "Its header changed meanwhile: try again."});
+    changed = co_await attach_sighting(drive, order);
+    note_success(drive.token.name);
+    detached_by_order.erase(drive.token.name);
+  } catch (const boost::system::system_error& error) {
+    // A drive that is not ours to attach says nothing about the volume of that name.
+    if (first.token.cluster == node.cluster && error.code() != errc::duplicate_volume)
+      note_failure(first.token.name, error);
+    failure = std::current_exception();
+  }
+  if (failure) std::rethrow_exception(failure);
+  Outcome outcome;
+  outcome.changed = changed;
+  outcome.volume = co_await view(first.token.name);
+  co_return outcome;
+}
+
+asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting drive, Order order) {
+  const Snapshot known = co_await catalogue.look();
+  AttachQuestion question;
+  question.cluster = node.cluster;
+  question.node = node.node;
+  question.mappings = co_await mappings();
+  std::vector<Candidate> others = co_await scan();
+  std::erase_if(others, [&](const Candidate& other) {
+    return other.number == drive.number || other.volume != drive.token.volume;
+  });
+  question.copies = co_await sight(std::move(others));
+  if (const auto* record = known.of(drive.token.volume)) question.record = *record;
+  if (const auto* namesake = known.named(drive.token.name);
+      namesake != nullptr && namesake->volume != drive.token.volume)
+    question.namesake = *namesake;
+  question.erased = known.erased.contains(drive.token.volume);
+  if (drive.token.cluster == node.cluster) question.held = co_await held();
+  question.order = order;
+  question.drive = drive;
+
+  const Decision decision = decide_attach(question);
+  if (decision.verdict == Verdict::refuse) throw refusal(decision, drive);
+  if (drive.copies != dm::HeaderFacts::Copies::both_good)
+    runtime::log(Severity::notice, "one header copy was damaged and has been repaired from the other",
+                 {{"volume", drive.token.name}, {"device", drive.device}});
+  dm::Changed changed = dm::Changed::no;
+  if (decision.verdict == Verdict::attach) {
+    const auto key = std::make_shared<const Secret>(co_await unlock(drive.token));
+    changed = co_await on_device("map " + drive.device, map_deadline,
+                                 [device = drive.device, key](Devices& d) { return d.attach(device, *key); });
+  }
+  co_await catch_up(std::move(drive), known);
+  co_return changed;
+}
+
+// The attach stands whatever happens here: with the store away, the catalogue learns of it at the next look.
+asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot known) {
+  try {
+    const cluster::VolumeRecord seen = record_of(drive, node.node);
+    const cluster::VolumeRecord* record = known.of(seen.volume);
+    if (record == nullptr) {
+      if (known.freshness == Freshness::last_known) co_return;
+      Bytes header = co_await on_device("back up the header of " + drive.device, look_deadline,
+                                        [device = drive.device](Devices& d) { return d.backup_header(device); });
+      co_await catalogue.created(seen, std::move(header));
+      runtime::log(Severity::notice, "a volume of this cluster that was not in the catalogue has been taken in",
+                   {{"volume", seen.name}, {"device", drive.device}});
+    } else if (record->device_hint != seen.device_hint && known.freshness == Freshness::current) {
+      cluster::VolumeRecord moved = *record;
+      moved.device_hint = seen.device_hint;
+      co_await catalogue.moved(moved);
+    }
+    if (known.freshness == Freshness::last_known) co_return;
+    const EncryptionView now = co_await catalogue.encryption();
+    const bool behind = drive.token.generation < now.state.current ||
+                        (record != nullptr && record->generation != drive.token.generation);
+    if (!behind) co_return;
+    // It was away during a rotation. The volume's lock is held already: the caller's.
+    const cluster::VolumeRecord current = record != nullptr ? *record : seen;
+    const Generation to = std::max(now.state.current, drive.token.generation);
+    co_await verify_and_record(co_await change_wrap(current, std::move(drive), to));
+    caught_up();
+    runtime::log(Severity::info, "a returning volume was rewrapped",
+                 {{"volume", seen.name}, {"generation", std::to_string(to)}});
+  } catch (const boost::system::system_error& error) {
+    runtime::log(Severity::warning, "attached, but catalogue or key wrap could not be brought up to date, ignoring",
+                 {{"volume", drive.token.name}, {"cause", error.what()}});
+  }
+}
+
+asio::awaitable<void> VolumeService::State::attach_quietly(std::string device) {
+  try {
+    const Outcome outcome = co_await attach_drive(device, Order::automatic);
+    if (outcome.changed == dm::Changed::yes)
+      runtime::log(Severity::info, "attached", {{"volume", outcome.volume.record.name}, {"device", device}});
+  } catch (const boost::system::system_error& error) {
+    runtime::log(Severity::error, "cannot attach",
+                 {{"device", device}, {"error", errc_name(error.code())}, {"cause", error.what()}});
+  }
+}
+
+asio::awaitable<void> VolumeService::State::attach_all() {
+  if (node.cluster.is_nil()) co_return;
+  std::vector<Sighting> drives = co_await sight(co_await scan());
+  const std::vector<dm::Mapping> live = co_await mappings();
+  std::erase_if(drives, [&](const Sighting& drive) {
+    return mapping_of(live, drive.token.volume) != nullptr || detached_by_order.contains(drive.token.name);
+  });
+  // All group keys are asked for at once, so that they are one TPM batch per generation; held until the drives are
+  // done.
+  std::set<std::pair<Generation, Uuid>> wanted;
+  for (const Sighting& drive : drives)
+    if (drive.token.cluster == node.cluster) wanted.insert({drive.token.generation, drive.token.group});
+  std::vector<std::pair<std::pair<Generation, Uuid>, GroupKey>> keys_held;
+  for (const auto& group : wanted) keys_held.push_back({group, nullptr});
+  try {
+    co_await for_each_of(keys_held, [&](auto& entry) { return fetch_key(entry.first, entry.second); });
+  } catch (const boost::system::system_error&) {
+    // Each drive asks again and gets the reason under its own name.
+  }
+  co_await for_each_of(drives, [&](Sighting& drive) { return attach_quietly(drive.device); });
+}
+
+asio::awaitable<void> VolumeService::State::fetch_key(std::pair<Generation, Uuid> group, GroupKey& into) {
+  into = co_await unlocking.group_key(group.first, group.second);
+}
+
+// Leftovers of an agent that died half-way: a mapping without a table serves nobody, a suspended one blocks its users.
+asio::awaitable<void> VolumeService::State::heal() {
+  const Snapshot known = co_await catalogue.look();
+  std::vector<dm::Mapping> ours = co_await mappings();
+  std::erase_if(ours, [&](const dm::Mapping& mapping) {
+    return std::none_of(known.volumes.begin(), known.volumes.end(), [&](const cluster::VolumeRecord& record) {
+      return record.name == mapping.name && dm::is_mapping_of(mapping.uuid, record.volume);
+    });
+  });
+  co_await for_each_of(ours, [&](dm::Mapping& mapping) { return heal_one(mapping); });
+}
+
+asio::awaitable<void> VolumeService::State::heal_one(dm::Mapping mapping) {
+  const Locks::Held turn = co_await locks.lock(mapping.name);
+  try {
+    bool gone = !mapping.under.empty();
+    for (const dev_t number : mapping.under)
+      if (co_await on_device("look for the drive of " + mapping.name, look_deadline,
+                             [number](Devices& d) { return d.present(number); }))
+        gone = false;
+    if (gone) {
+      co_await on_device("remove dead mapping " + mapping.name, map_deadline,
+                         [name = mapping.name](Devices& d) { return d.remove_dead(name); });
+      runtime::log(Severity::notice, "removed a mapping whose drive went away", {{"volume", mapping.name}});
+    } else if (!mapping.has_table) {
+      co_await on_device("remove half-made mapping " + mapping.name, map_deadline,
+                         [name = mapping.name](Devices& d) { return d.remove(name); });
+      runtime::log(Severity::notice, "removed a half-made mapping", {{"volume", mapping.name}});
+    } else if (mapping.liveness == dm::Liveness::suspended) {
+      co_await on_device("resume " + mapping.name, map_deadline, [name = mapping.name](Devices& d) { d.resume(name); });
+      runtime::log(Severity::notice, "resumed a mapping that was left suspended", {{"volume", mapping.name}});
+    }
+  } catch (const boost::system::system_error& error) {
+    note_failure(mapping.name, error);
+    runtime::log(Severity::error, "cannot heal a mapping", {{"volume", mapping.name}, {"cause", error.what()}});
+  }
+}
+
+asio::awaitable<Outcome> VolumeService::attach(std::string name) {
+  const cluster::VolumeRecord record = co_await state_->record_named(name);
+  std::optional<Candidate> drive;
+  std::optional<Error> failure;
+  try {
+    drive = co_await state_->drive_of(record);
+  } catch (const Error& error) {
+    failure = error;
+  }
+  if (failure) {
+    state_->note_failure(name, *failure);
+    throw *failure;
+  }
+  // udev may not know it yet (a drive that just came): its last place is a hint, what stands in its header decides.
+  const std::string device = drive ? drive->device : record.device_hint;
+  if (device.empty())
+    throw Error(errc::device_unreadable, {"find the drive of volume", name, "Plug it in, or name it with --device."});
+  const Sighting seen = co_await state_->look(device);
+  if (seen.token.volume != record.volume)
+    throw Error(errc::device_unreadable,
+                {"find the drive of volume", name, device + " now carries another volume. Plug the drive in."});
+  co_return co_await state_->attach_drive(device, Order::automatic);
+}
+
+asio::awaitable<Outcome> VolumeService::attach_from(std::string name, std::string device) {
+  const Sighting seen = co_await state_->look(device);
+  if (seen.token.name != name)
+    throw Error(errc::invalid_argument,
+                {"attach " + name + " from", device, "It carries volume " + seen.token.name + "."});
+  co_return co_await state_->attach_drive(device, Order::this_drive);
+}
+
+asio::awaitable<Outcome> VolumeService::attach_device(std::string device) {
+  co_return co_await state_->attach_drive(device, Order::automatic);
+}
+
+asio::awaitable<void> VolumeService::start() {
+  try {
+    co_await state_->settle_intents();
+    co_await state_->heal();
+    co_await state_->attach_all();
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) throw;
+    runtime::log(Severity::error, "cannot look after the volumes",
+                 {{"error", errc_name(error.code())}, {"cause", error.what()}});
+  }
+}
+
+asio::awaitable<void> VolumeService::attach_missing() {
+  try {
+    co_await state_->attach_all();
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) throw;
+    runtime::log(Severity::error, "cannot look for volumes to attach",
+                 {{"error", errc_name(error.code())}, {"cause", error.what()}});
+  }
+}
+
+asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t number) {
+  const std::vector<dm::Mapping> live = co_await state_->mappings();
+  const Snapshot known = co_await state_->catalogue.look();
+  for (const dm::Mapping& mapping : live) {
+    const bool ours = std::any_of(known.volumes.begin(), known.volumes.end(), [&](const cluster::VolumeRecord& record) {
+      return dm::is_mapping_of(mapping.uuid, record.volume);
+    });
+    if (!ours || std::find(mapping.under.begin(), mapping.under.end(), number) == mapping.under.end()) continue;
+    runtime::log(Severity::warning, "the drive of an attached volume went away, ignoring its mapping from now on",
+                 {{"volume", mapping.name}, {"device", device}});
+    co_await state_->heal_one(mapping);
+  }
+  // A mapping that was kept alive by its last user has gone: its volume's drive may be back already.
+  if (std::any_of(state_->failures.begin(), state_->failures.end(),
+                  [](const auto& entry) { return entry.second.kind == "device_busy"; }))
+    co_await attach_missing();
+}
+
+}  // namespace volcrypt::volumes

@@ -1,0 +1,235 @@
+// Catalogue: transactions on the store and the local copy. See catalogue.hpp.
+#include "agent/volumes/catalogue.hpp"
+
+#include <algorithm>
+
+#include "agent/runtime/durable_file.hpp"
+#include "agent/runtime/log.hpp"
+#include "dmtarget/canonical.hpp"
+#include "dmtarget/error.hpp"
+
+namespace volcrypt::volumes {
+
+namespace {
+
+using cluster::Compare;
+using cluster::Delete;
+using cluster::Put;
+using cluster::Revision;
+
+constexpr std::chrono::seconds file_deadline{10};
+constexpr std::size_t copy_limit = 16 * 1024 * 1024;
+constexpr std::string_view copy_head = "volcrypt catalogue 1";
+
+std::string volume_key(const std::string& name) { return "volume/" + name; }
+std::string intent_key(const std::string& name) { return "intent/" + name; }
+std::string erased_key(const Uuid& volume) { return "erased/" + volume.str(); }
+std::string header_key(const Uuid& volume) { return "header/" + volume.str(); }
+
+[[noreturn]] void damaged(const std::string& rule) {
+  throw Error(errc::store_damaged, {"read", "the local copy of the catalogue (" + rule + ")", ""});
+}
+
+std::string_view next_line(std::string_view& text) {
+  const std::size_t end = text.find('\n');
+  if (end == std::string_view::npos) damaged("a line does not end");
+  const std::string_view line = text.substr(0, end);
+  text.remove_prefix(end + 1);
+  return line;
+}
+
+bool take_prefix(std::string_view& line, std::string_view prefix) {
+  if (!line.starts_with(prefix)) return false;
+  line.remove_prefix(prefix.size());
+  return true;
+}
+
+}  // namespace
+
+const cluster::VolumeRecord* Snapshot::named(std::string_view name) const {
+  const auto found =
+      std::find_if(volumes.begin(), volumes.end(), [&](const auto& record) { return record.name == name; });
+  return found == volumes.end() ? nullptr : &*found;
+}
+
+const cluster::VolumeRecord* Snapshot::of(const Uuid& volume) const {
+  const auto found =
+      std::find_if(volumes.begin(), volumes.end(), [&](const auto& record) { return record.volume == volume; });
+  return found == volumes.end() ? nullptr : &*found;
+}
+
+const Intent* Snapshot::intent_named(std::string_view name) const {
+  const auto found =
+      std::find_if(intents.begin(), intents.end(), [&](const auto& intent) { return intent.record.name == name; });
+  return found == intents.end() ? nullptr : &*found;
+}
+
+std::string to_json(const Intent& intent) {
+  return std::string(intent.verb == Intention::create ? "create " : "erase ") + cluster::to_json(intent.record);
+}
+
+Intent parse_intent(std::string_view json) {
+  Intent intent;
+  if (take_prefix(json, "erase ")) {
+    intent.verb = Intention::erase;
+  } else if (!take_prefix(json, "create ")) {
+    throw Error(errc::store_damaged, {"read", "a volume intent", "It starts with neither create nor erase."});
+  }
+  intent.record = cluster::parse_volume_record(json);
+  return intent;
+}
+
+std::string to_local_copy(const Snapshot& snapshot) {
+  std::string text(copy_head);
+  text += '\n';
+  for (const cluster::VolumeRecord& record : snapshot.volumes) text += "volume " + cluster::to_json(record) + '\n';
+  for (const Intent& intent : snapshot.intents) text += "intent " + to_json(intent) + '\n';
+  for (const Uuid& volume : snapshot.erased) text += "erased " + volume.str() + '\n';
+  return text + "sha256 " + to_hex(sha256(as_bytes(text))) + '\n';
+}
+
+Snapshot parse_local_copy(std::string_view text) {
+  const std::string_view whole = text;
+  if (next_line(text) != copy_head) damaged("another format");
+  Snapshot snapshot;
+  snapshot.freshness = Freshness::last_known;
+  for (;;) {
+    const std::size_t here = whole.size() - text.size();
+    std::string_view line = next_line(text);
+    if (take_prefix(line, "volume ")) {
+      snapshot.volumes.push_back(cluster::parse_volume_record(line));
+    } else if (take_prefix(line, "intent ")) {
+      snapshot.intents.push_back(parse_intent(line));
+    } else if (take_prefix(line, "erased ")) {
+      snapshot.erased.insert(Uuid::parse(line));
+    } else if (take_prefix(line, "sha256 ")) {
+      if (line != to_hex(sha256(as_bytes(whole.substr(0, here)))) || !text.empty()) damaged("the checksum is wrong");
+      return snapshot;
+    } else {
+      damaged("an unknown line");
+    }
+  }
+}
+
+Catalogue::Catalogue(cluster::Store& store, runtime::Worker& files, std::filesystem::path local_copy)
+    : store_(store), files_(files), local_copy_(std::move(local_copy)) {}
+
+asio::awaitable<Snapshot> Catalogue::look_in_store() {
+  Snapshot snapshot;
+  const std::vector<cluster::Entry> volumes = co_await store_.list("volume/");
+  const std::vector<cluster::Entry> intents = co_await store_.list("intent/");
+  const std::vector<cluster::Entry> erased = co_await store_.list("erased/");
+  for (const cluster::Entry& entry : volumes) snapshot.volumes.push_back(cluster::parse_volume_record(entry.value));
+  for (const cluster::Entry& entry : intents) snapshot.intents.push_back(parse_intent(entry.value));
+  for (const cluster::Entry& entry : erased) snapshot.erased.insert(Uuid::parse(std::string_view(entry.key).substr(7)));
+  co_return snapshot;
+}
+
+asio::awaitable<Snapshot> Catalogue::look() {
+  std::exception_ptr failure;
+  try {
+    Snapshot snapshot = co_await look_in_store();
+    co_await keep_copy(snapshot);
+    co_return snapshot;
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) throw;
+    failure = std::current_exception();
+    runtime::log(runtime::Severity::warning,
+                 "the store does not answer, going on with the last known catalogue, ignoring",
+                 {{"cause", error.what()}});
+  }
+  const std::optional<Bytes> copy =
+      co_await files_.run("read the local copy of the catalogue", file_deadline,
+                          [path = local_copy_] { return runtime::read_file(path, copy_limit); });
+  if (!copy) std::rethrow_exception(failure);
+  co_return parse_local_copy(std::string(copy->begin(), copy->end()));
+}
+
+asio::awaitable<void> Catalogue::keep_copy(Snapshot snapshot) {
+  std::string text = to_local_copy(snapshot);
+  if (text == kept_) co_return;
+  try {
+    co_await files_.run("write the local copy of the catalogue", file_deadline,
+                        [path = local_copy_, text] { runtime::write_durably(path, as_bytes(text)); });
+    kept_ = std::move(text);
+  } catch (const Error& error) {  // the store has it; the copy only serves a start without the store
+    runtime::log(runtime::Severity::warning, "cannot keep a local copy of the catalogue, ignoring",
+                 {{"cause", error.what()}});
+  }
+}
+
+asio::awaitable<EncryptionView> Catalogue::encryption() {
+  const std::optional<cluster::Entry> entry = co_await store_.get("encryption");
+  if (!entry) co_return EncryptionView{};
+  co_return EncryptionView{cluster::parse_encryption_state(entry->value), entry->modified};
+}
+
+asio::awaitable<std::optional<cluster::VolumeRecord>> Catalogue::record(std::string name) {
+  const std::optional<cluster::Entry> entry = co_await store_.get(volume_key(name));
+  if (!entry) co_return std::nullopt;
+  co_return cluster::parse_volume_record(entry->value);
+}
+
+asio::awaitable<void> Catalogue::commit(std::string what, std::string object, cluster::Transaction transaction) {
+  const boost::system::result<Revision> done = co_await store_.commit(std::move(transaction));
+  if (!done)
+    throw Error(done.error(),
+                {std::move(what), std::move(object), "Somebody else changed it meanwhile: look, then try again."});
+  co_await keep_copy(co_await look_in_store());
+}
+
+asio::awaitable<void> Catalogue::begin(Intent intent, Revision encryption) {
+  const std::string& name = intent.record.name;
+  cluster::Transaction transaction;
+  transaction.when = {{volume_key(name), 0}, {intent_key(name), 0}, {"encryption", encryption}};
+  transaction.then = {Put{intent_key(name), to_json(intent)}};
+  co_await commit("record the intent to create volume", name, std::move(transaction));
+}
+
+asio::awaitable<void> Catalogue::begin_erase(cluster::VolumeRecord record) {
+  cluster::Transaction transaction;
+  transaction.then = {Put{intent_key(record.name), to_json(Intent{Intention::erase, record})}};
+  co_await commit("record the intent to erase volume", record.name, std::move(transaction));
+}
+
+asio::awaitable<void> Catalogue::abandon(std::string name) {
+  cluster::Transaction transaction;
+  transaction.then = {Delete{intent_key(name)}};
+  co_await commit("take back the intent for volume", name, std::move(transaction));
+}
+
+asio::awaitable<void> Catalogue::created(cluster::VolumeRecord record, Bytes header) {
+  cluster::Transaction transaction;
+  transaction.when = {{volume_key(record.name), 0}};
+  transaction.then = {Put{volume_key(record.name), cluster::to_json(record)},
+                      Put{header_key(record.volume), to_base64(header)}, Delete{intent_key(record.name)}};
+  co_await commit("record volume", record.name, std::move(transaction));
+}
+
+asio::awaitable<void> Catalogue::changed(cluster::VolumeRecord record, Bytes header) {
+  cluster::Transaction transaction;
+  transaction.then = {Put{volume_key(record.name), cluster::to_json(record)},
+                      Put{header_key(record.volume), to_base64(header)}};
+  co_await commit("record the new header of volume", record.name, std::move(transaction));
+}
+
+asio::awaitable<void> Catalogue::moved(cluster::VolumeRecord record) {
+  cluster::Transaction transaction;
+  transaction.then = {Put{volume_key(record.name), cluster::to_json(record)}};
+  co_await commit("record the place of volume", record.name, std::move(transaction));
+}
+
+asio::awaitable<void> Catalogue::erased(cluster::VolumeRecord record) {
+  cluster::Transaction transaction;
+  transaction.then = {Delete{volume_key(record.name)}, Delete{header_key(record.volume)},
+                      Delete{intent_key(record.name)}, Put{erased_key(record.volume), record.name}};
+  co_await commit("record the end of volume", record.name, std::move(transaction));
+}
+
+asio::awaitable<std::optional<Bytes>> Catalogue::header_backup(Uuid volume) {
+  const std::optional<cluster::Entry> entry = co_await store_.get(header_key(volume));
+  if (!entry) co_return std::nullopt;
+  co_return from_base64(entry->value);
+}
+
+}  // namespace volcrypt::volumes

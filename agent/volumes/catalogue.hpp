@@ -1,0 +1,83 @@
+// Catalogue: which volumes there are, in the cluster's store, and this node's last-known copy of it in a file, so that
+// attach works while the store does not. Intents make create and erase survive a crash: they are recorded before the
+// drive is touched and taken back in the transaction that records the result. Coroutines on the loop.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/cluster/state.hpp"
+#include "agent/cluster/store.hpp"
+#include "agent/runtime/worker.hpp"
+
+namespace volcrypt::volumes {
+
+namespace asio = boost::asio;
+
+enum class Freshness { current, last_known };  // last_known: the store did not answer
+
+enum class Intention { create, erase };
+
+// A drive is about to be formatted or erased. One per volume name; key "intent/NAME".
+struct Intent {
+  Intention verb = Intention::create;
+  cluster::VolumeRecord record;
+};
+
+struct Snapshot {
+  std::vector<cluster::VolumeRecord> volumes;
+  std::vector<Intent> intents;
+  std::set<Uuid> erased;  // tombstones: volumes that were deleted by command
+  Freshness freshness = Freshness::current;
+
+  const cluster::VolumeRecord* named(std::string_view name) const;
+  const cluster::VolumeRecord* of(const Uuid& volume) const;
+  const Intent* intent_named(std::string_view name) const;
+};
+
+struct EncryptionView {
+  cluster::EncryptionState state;
+  cluster::Revision revision = 0;
+};
+
+// One line per entry and a checksum at the end; throws Error(errc::store_damaged) for anything else.
+std::string to_local_copy(const Snapshot& snapshot);
+Snapshot parse_local_copy(std::string_view text);
+std::string to_json(const Intent& intent);
+Intent parse_intent(std::string_view json);
+
+class Catalogue {
+ public:
+  // `files` is a worker for small files; `local_copy` the path of the last-known copy.
+  Catalogue(cluster::Store& store, runtime::Worker& files, std::filesystem::path local_copy);
+
+  // From the store; when it fails, from the last-known copy. Throws the store's error when there is no copy either.
+  asio::awaitable<Snapshot> look();
+  asio::awaitable<EncryptionView> encryption();                                    // from the store alone
+  asio::awaitable<std::optional<cluster::VolumeRecord>> record(std::string name);  // from the store alone
+
+  // Each is one transaction. errc::conflict when somebody else changed what it stands on.
+  asio::awaitable<void> begin(Intent intent, cluster::Revision encryption);  // name and intent must both be free
+  asio::awaitable<void> begin_erase(cluster::VolumeRecord record);
+  asio::awaitable<void> abandon(std::string name);
+  asio::awaitable<void> created(cluster::VolumeRecord record, Bytes header);  // ends the intent, if there is one
+  asio::awaitable<void> changed(cluster::VolumeRecord record, Bytes header);  // after a header write
+  asio::awaitable<void> moved(cluster::VolumeRecord record);                  // the hint alone is new
+  asio::awaitable<void> erased(cluster::VolumeRecord record);                 // record and backup go, a tombstone stays
+  asio::awaitable<std::optional<Bytes>> header_backup(Uuid volume);
+
+ private:
+  asio::awaitable<void> commit(std::string what, std::string object, cluster::Transaction transaction);
+  asio::awaitable<Snapshot> look_in_store();
+  asio::awaitable<void> keep_copy(Snapshot snapshot);
+
+  cluster::Store& store_;
+  runtime::Worker& files_;
+  std::filesystem::path local_copy_;
+  std::string kept_;  // what the file holds, so that an unchanged catalogue is not written again
+};
+
+}  // namespace volcrypt::volumes

@@ -1,0 +1,170 @@
+// What every verb of VolumeService needs: bounded looks at devices, the drive of a volume, views, noted failures.
+#include "agent/volumes/service_state.hpp"
+
+#include <algorithm>
+
+#include "agent/keys/dek_wrap.hpp"
+#include "agent/volumes/parallel.hpp"
+#include "dmtarget/name.hpp"
+
+namespace volcrypt::volumes {
+
+namespace {
+
+std::string capitalised(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
+}
+
+const Candidate* numbered(const std::vector<Candidate>& candidates, const std::vector<dev_t>& numbers) {
+  const auto found = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
+    return std::find(numbers.begin(), numbers.end(), candidate.number) != numbers.end();
+  });
+  return found == candidates.end() ? nullptr : &*found;
+}
+
+asio::awaitable<void> sight_one(VolumeService::State& state, Candidate candidate, std::vector<Sighting>& into) {
+  try {
+    Sighting sighting = co_await state.look(candidate.device);
+    into.push_back(std::move(sighting));
+  } catch (const Error&) {
+    // Unreadable or not ours after all: whoever asks for this very device gets the reason.
+  }
+}
+
+}  // namespace
+
+Error refusal(const Decision& decision, const Sighting& drive) {
+  return Error(decision.cause, {"attach", drive.token.name + " from " + drive.device,
+                                capitalised(decision.reason) + ". " + decision.way_out});
+}
+
+VolumeService::State::State(LocalNode local, cluster::Store& shared, keys::NodeKeys& node_keys,
+                            runtime::Worker& device_worker, std::shared_ptr<Devices> seen)
+    : node(std::move(local)),
+      keys(node_keys),
+      worker(device_worker),
+      devices(std::move(seen)),
+      catalogue(shared, files, std::filesystem::path(node.state_directory) / "catalogue"),
+      unlocking(node_keys) {}
+
+asio::awaitable<Sighting> VolumeService::State::look(std::string device) {
+  Sighting sighting = co_await on_device("read the header of " + device, look_deadline,
+                                         [device](Devices& d) { return d.look(device); });
+  last_seen[sighting.token.volume] = sighting;
+  co_return sighting;
+}
+
+asio::awaitable<std::vector<Candidate>> VolumeService::State::scan() {
+  return on_device("ask udev for volumes", look_deadline, [](Devices& d) { return d.scan(); });
+}
+
+asio::awaitable<std::vector<dm::Mapping>> VolumeService::State::mappings() {
+  return on_device("list mappings", look_deadline, [](Devices& d) { return d.mappings(); });
+}
+
+asio::awaitable<std::set<Generation>> VolumeService::State::held() {
+  const std::vector<keys::KekRecord> records =
+      co_await keys.chosen().with("list KEK generations", [](keys::KekStore& store) { return store.held(); });
+  std::set<Generation> generations;
+  for (const keys::KekRecord& record : records) generations.insert(record.generation);
+  co_return generations;
+}
+
+asio::awaitable<std::vector<Sighting>> VolumeService::State::sight(std::vector<Candidate> candidates) {
+  std::vector<Sighting> seen;
+  co_await for_each_of(candidates, [&](Candidate& candidate) { return sight_one(*this, candidate, seen); });
+  co_return seen;
+}
+
+asio::awaitable<std::optional<Candidate>> VolumeService::State::drive_of(cluster::VolumeRecord record) {
+  const std::vector<dm::Mapping> live = co_await mappings();
+  std::vector<Candidate> candidates = co_await scan();
+  if (const dm::Mapping* mapping = mapping_of(live, record.volume)) {
+    if (const Candidate* under = numbered(candidates, mapping->under)) co_return *under;
+    co_return std::nullopt;  // its drive went away; another copy is not its drive
+  }
+  std::erase_if(candidates, [&](const Candidate& candidate) { return candidate.volume != record.volume; });
+  if (candidates.size() > 1)
+    throw Error(errc::duplicate_volume,
+                {"choose the drive of volume", record.name,
+                 "It is on " + candidates[0].device + " and on " + candidates[1].device +
+                     ": unplug one, or say `volcryptctl attach " + record.name + " --device DEVICE`."});
+  if (candidates.empty()) co_return std::nullopt;
+  co_return candidates.front();
+}
+
+asio::awaitable<Secret> VolumeService::State::unlock(dm::Token token) {
+  const GroupKey key = co_await unlocking.group_key(token.generation, token.group);
+  co_return keys::unwrap(token, *key);
+}
+
+void VolumeService::State::note_failure(const std::string& name, const boost::system::system_error& error) {
+  failures[name] = {errc_name(error.code()), error.what()};
+}
+
+void VolumeService::State::note_success(const std::string& name) { failures.erase(name); }
+
+namespace {
+
+// What one record looks like among live mappings and present drives. Pure.
+VolumeView view_of(const cluster::VolumeRecord& record, const std::vector<dm::Mapping>& live,
+                   const std::vector<Candidate>& candidates) {
+  VolumeView view;
+  view.record = record;
+  const auto drive = std::find_if(candidates.begin(), candidates.end(),
+                                  [&](const Candidate& candidate) { return candidate.volume == record.volume; });
+  view.condition = drive == candidates.end() ? Condition::absent : Condition::detached;
+  if (drive != candidates.end()) view.device = drive->device;
+  if (const dm::Mapping* mapping = mapping_of(live, record.volume)) {
+    if (const Candidate* under = numbered(candidates, mapping->under)) view.device = under->device;
+    view.mapping = dm::mapping_path(mapping->name);
+    view.condition = !mapping->liveness                                                 ? Condition::unknown
+                     : mapping->has_table && *mapping->liveness == dm::Liveness::active ? Condition::attached
+                                                                                        : Condition::failed;
+    if (view.condition == Condition::failed) view.failure = "the mapping is suspended or half made";
+  }
+  view.record.present = !view.device.empty();
+  return view;
+}
+
+}  // namespace
+
+asio::awaitable<std::vector<VolumeView>> VolumeService::State::views() {
+  const Snapshot known = co_await catalogue.look();
+  const std::vector<dm::Mapping> live = co_await mappings();
+  const std::vector<Candidate> candidates = co_await scan();
+  std::vector<VolumeView> all;
+  counts.clear();
+  for (const cluster::VolumeRecord& record : known.volumes) {
+    VolumeView view = view_of(record, live, candidates);
+    if (const auto failure = failures.find(record.name);
+        failure != failures.end() && view.condition != Condition::attached) {
+      if (view.condition == Condition::detached) view.condition = Condition::failed;
+      view.failure = failure->second.text;
+      view.failure_kind = failure->second.kind;
+    }
+    if (const auto seen = last_seen.find(record.volume); seen != last_seen.end())
+      view.description = seen->second.token.description;
+    ++counts[{view.condition, record.generation}];
+    all.push_back(std::move(view));
+  }
+  co_return all;
+}
+
+asio::awaitable<VolumeView> VolumeService::State::view(std::string name) {
+  std::vector<VolumeView> all = co_await views();
+  for (VolumeView& one : all)
+    if (one.record.name == name) co_return std::move(one);
+  throw Error(errc::no_such_volume, {"find volume", name, "`volcryptctl get volumes` lists those of this cluster."});
+}
+
+asio::awaitable<cluster::VolumeRecord> VolumeService::State::record_named(std::string name) {
+  const Snapshot known = co_await catalogue.look();
+  const cluster::VolumeRecord* record = known.named(name);
+  if (record == nullptr)
+    throw Error(errc::no_such_volume, {"find volume", name, "`volcryptctl get volumes` lists those of this cluster."});
+  co_return *record;
+}
+
+}  // namespace volcrypt::volumes

@@ -1,0 +1,99 @@
+// The inside of VolumeService, shared by the files that hold its verbs. Loop thread only; devices are touched through
+// on_device(), keys through Unlocking. Every function here is a coroutine of the loop unless it says otherwise.
+#pragma once
+
+#include "agent/volumes/attach_policy.hpp"
+#include "agent/volumes/catalogue.hpp"
+#include "agent/volumes/locks.hpp"
+#include "agent/volumes/unlocking.hpp"
+#include "agent/volumes/volume_service.hpp"
+
+namespace volcrypt::volumes {
+
+struct Failure {
+  std::string kind, text;
+  bool operator==(const Failure&) const = default;
+};
+
+// A drive whose wrap is new on the drive but not yet in the catalogue. Holds the volume's lock.
+struct Rewrapped;
+
+struct VolumeService::State {
+  // How long a device may take. A call that overruns is given up; its thread is replaced (runtime/worker).
+  static constexpr std::chrono::seconds look_deadline{15};
+  static constexpr std::chrono::seconds map_deadline{60};  // udev's cookie included, on a slow machine at boot
+  static constexpr std::chrono::seconds format_deadline{180};
+  static constexpr std::chrono::seconds erase_deadline{900};  // the discard of a large device
+
+  State(LocalNode local, cluster::Store& shared, keys::NodeKeys& node_keys, runtime::Worker& device_worker,
+        std::shared_ptr<Devices> seen);
+
+  // One call on the devices, with a deadline. The call owns what it captured: it may outlive us.
+  template <class Call>
+  auto on_device(std::string operation, std::chrono::milliseconds deadline, Call call)
+      -> asio::awaitable<std::invoke_result_t<Call, Devices&>> {
+    return worker.run(std::move(operation), deadline,
+                      [target = devices, call = std::move(call)]() mutable { return call(*target); });
+  }
+
+  asio::awaitable<Sighting> look(std::string device);
+  asio::awaitable<std::vector<Candidate>> scan();
+  asio::awaitable<std::vector<dm::Mapping>> mappings();
+  asio::awaitable<std::set<Generation>> held();
+  asio::awaitable<std::vector<Sighting>> sight(std::vector<Candidate> candidates);  // the readable ones
+  // The drive that counts for this volume: the one under its mapping, else the only one there is. Empty: absent.
+  // Throws errc::duplicate_volume when several are there and none is mapped.
+  asio::awaitable<std::optional<Candidate>> drive_of(cluster::VolumeRecord record);
+
+  asio::awaitable<Secret> unlock(dm::Token token);
+
+  asio::awaitable<std::vector<VolumeView>> views();
+  asio::awaitable<VolumeView> view(std::string name);
+  asio::awaitable<cluster::VolumeRecord> record_named(std::string name);  // errc::no_such_volume
+
+  // attach.cpp
+  asio::awaitable<Outcome> attach_drive(std::string device, Order order);
+  asio::awaitable<dm::Changed> attach_sighting(Sighting drive, Order order);
+  asio::awaitable<void> attach_quietly(std::string device);  // notes and logs the failure
+  asio::awaitable<void> attach_all();
+  asio::awaitable<void> fetch_key(std::pair<Generation, Uuid> group, GroupKey& into);
+  asio::awaitable<void> catch_up(Sighting drive, Snapshot known);  // catalogue and wrap after an attach; never throws
+  asio::awaitable<void> heal();
+  asio::awaitable<void> heal_one(dm::Mapping mapping);
+
+  // create.cpp, erase.cpp
+  asio::awaitable<void> settle_intents();
+  asio::awaitable<void> settle_create(Intent intent);
+  asio::awaitable<void> settle_erase(Intent intent);
+
+  // rewrap.cpp
+  asio::awaitable<void> rewrap_group(std::vector<cluster::VolumeRecord> records, Generation to);
+  asio::awaitable<void> begin_rewrap(cluster::VolumeRecord record, Generation to,
+                                     std::vector<std::shared_ptr<Rewrapped>>& into);
+  asio::awaitable<void> finish_rewrap(std::shared_ptr<Rewrapped> work);
+  asio::awaitable<std::shared_ptr<Rewrapped>> change_wrap(cluster::VolumeRecord record, Sighting drive, Generation to);
+  asio::awaitable<void> verify_and_record(std::shared_ptr<Rewrapped> work);
+
+  void note_failure(const std::string& name, const boost::system::system_error& error);
+  void note_success(const std::string& name);
+
+  LocalNode node;
+  keys::NodeKeys& keys;
+  runtime::Worker& worker;
+  std::shared_ptr<Devices> devices;
+  runtime::Worker files{"volume-files", 1};
+  Catalogue catalogue;
+  Unlocking unlocking;
+  Locks locks;
+
+  std::map<std::string, Failure> failures;  // by volume name, until the next success
+  std::map<Uuid, Sighting> last_seen;       // by volume, for views: no device is read for a list
+  std::set<std::string> detached_by_order;  // not attached again by ourselves until the node restarts
+  cluster::RewrapProgress progress;
+  std::function<void()> caught_up = [] {};
+  std::map<std::pair<Condition, Generation>, std::size_t> counts;
+};
+
+Error refusal(const Decision& decision, const Sighting& drive);
+
+}  // namespace volcrypt::volumes

@@ -1,0 +1,11 @@
+# VolumeService on plain files: software keys, SQLite store, real headers, mappings in memory.
+if(TARGET volcrypt_agent AND EXISTS ${CMAKE_SOURCE_DIR}/dmtarget/volume.cpp)
+  add_library(volcrypt_test_node STATIC ${CMAKE_SOURCE_DIR}/tests/support/test_node.cpp
+                                        ${CMAKE_SOURCE_DIR}/tests/support/file_devices.cpp)
+  target_link_libraries(volcrypt_test_node PUBLIC volcrypt_agent)
+  volcrypt_test(NAME volumes_image TIER image
+                SOURCES volumes_attach.cpp volumes_create.cpp volumes_rewrap.cpp volumes_devices.cpp
+                        ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
+                        ${CMAKE_SOURCE_DIR}/tests/support/devices_conformance.cpp
+                LIBS volcrypt_test_node)
+endif()

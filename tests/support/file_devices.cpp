@@ -1,0 +1,232 @@
+// FileDevices, see file_devices.hpp.
+#include "tests/support/file_devices.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "agent/volumes/dm_devices.hpp"
+#include "dmtarget/error.hpp"
+#include "dmtarget/handle.hpp"
+#include "dmtarget/name.hpp"
+
+namespace volcrypt::test {
+
+namespace {
+
+constexpr std::uint64_t drive_size = 4 << 20;
+constexpr std::uint64_t data_offset = 2 << 20;
+
+dev_t number_of(const std::string& file) {
+  struct stat status {};
+  if (stat(file.c_str(), &status) != 0) throw Error(errc::device_unreadable, {"look at", file, ""});
+  return status.st_ino;
+}
+
+}  // namespace
+
+std::string make_drive(const std::string& directory, const std::string& name) {
+  std::string file = directory + "/" + name;
+  const Fd fd(open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd || ftruncate(fd.get(), drive_size) != 0) throw Error(errno_code(errno), {"make", file, ""});
+  return file;
+}
+
+void FileDevices::plug(const std::string& file) {
+  const std::lock_guard lock(mutex_);
+  plugged_.insert(file);
+}
+
+void FileDevices::unplug(const std::string& file) {
+  const std::lock_guard lock(mutex_);
+  plugged_.erase(file);
+}
+
+void FileDevices::hold(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  ++users_[name];
+}
+
+void FileDevices::let_go(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  if (--users_[name] == 0 && deferred_.erase(name) > 0) live_.erase(name);
+}
+
+void FileDevices::leave_suspended(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  live_.at(name).liveness = dm::Liveness::suspended;
+}
+
+void FileDevices::leave_half_made(const std::string& name, const Uuid& volume) {
+  const std::lock_guard lock(mutex_);
+  dm::Mapping mapping;
+  mapping.name = name;
+  mapping.uuid = dm::mapping_uuid(volume, name);
+  mapping.liveness = dm::Liveness::active;
+  live_[name] = mapping;
+}
+
+void FileDevices::break_down(const std::string& file) {
+  const std::lock_guard lock(mutex_);
+  broken_.insert(file);
+}
+
+void FileDevices::repair(const std::string& file) {
+  const std::lock_guard lock(mutex_);
+  broken_.erase(file);
+}
+
+std::size_t FileDevices::mapped() const {
+  const std::lock_guard lock(mutex_);
+  return live_.size();
+}
+
+void FileDevices::must_answer(const std::string& device) const {
+  const std::lock_guard lock(mutex_);
+  if (!plugged_.contains(device))
+    throw Error(errc::device_unreadable, {"look at", device, "There is no such device now."});
+  if (broken_.contains(device)) throw Error(errc::device_unreadable, {"read", device, ""});
+}
+
+// udev's blkid sees a label wherever one header copy is intact; so does this.
+std::vector<volumes::Candidate> FileDevices::scan() {
+  std::set<std::string> files;
+  {
+    const std::lock_guard lock(mutex_);
+    std::set_difference(plugged_.begin(), plugged_.end(), broken_.begin(), broken_.end(),
+                        std::inserter(files, files.end()));
+  }
+  std::vector<volumes::Candidate> found;
+  for (const std::string& file : files) {
+    try {
+      found.push_back({file, number_of(file), dm::LuksHeader::open(file).facts().uuid});
+    } catch (const Error&) {
+      // no header of ours
+    }
+  }
+  return found;
+}
+
+bool FileDevices::present(dev_t number) {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(plugged_.begin(), plugged_.end(),
+                     [&](const std::string& file) { return number_of(file) == number; });
+}
+
+volumes::Sighting FileDevices::look(const std::string& device) {
+  must_answer(device);
+  return volumes::look_at_header(device);
+}
+
+std::vector<dm::Mapping> FileDevices::mappings() {
+  const std::lock_guard lock(mutex_);
+  std::vector<dm::Mapping> all;
+  for (const auto& [name, mapping] : live_) all.push_back(mapping);
+  return all;
+}
+
+dm::Description FileDevices::describe(const std::string& device, dm::Discards discards) {
+  must_answer(device);
+  dm::Description description;
+  description.data_offset = data_offset;
+  description.discards = discards;
+  return description;
+}
+
+void FileDevices::check_formattable(const std::string& device, dm::ExistingData existing) {
+  must_answer(device);
+  dm::check_formattable(device, existing);
+}
+
+void FileDevices::create(const std::string& device, const dm::Token& token, const Secret& key,
+                         dm::ExistingData existing) {
+  must_answer(device);
+  dm::create(device, token, key, existing);
+}
+
+dm::Changed FileDevices::attach(const std::string& device, const Secret& key) {
+  const volumes::Sighting seen = look(device);
+  verify_key(device, key);
+  const std::lock_guard lock(mutex_);
+  const std::string uuid = dm::mapping_uuid(seen.token.volume, seen.token.name);
+  for (const auto& [name, mapping] : live_) {
+    const bool over = std::find(mapping.under.begin(), mapping.under.end(), seen.number) != mapping.under.end();
+    if (name == seen.token.name && mapping.uuid == uuid && over) return dm::Changed::no;
+    if (name == seen.token.name) throw Error(errc::name_taken, {"attach", device, ""});
+    if (over) throw Error(errc::device_busy, {"attach", device, ""});
+  }
+  dm::Mapping mapping;
+  mapping.name = seen.token.name;
+  mapping.uuid = uuid;
+  mapping.liveness = dm::Liveness::active;
+  mapping.has_table = true;
+  mapping.sectors = (seen.bytes - seen.token.description.data_offset) / 512;
+  mapping.under = {seen.number};
+  live_[mapping.name] = mapping;
+  return dm::Changed::yes;
+}
+
+dm::Changed FileDevices::detach(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  if (!live_.contains(name)) return dm::Changed::no;
+  if (users_[name] > 0) throw Error(errc::device_busy, {"detach", name, ""});
+  live_.erase(name);
+  return dm::Changed::yes;
+}
+
+dm::Changed FileDevices::rewrap(const std::string& device, const dm::Token& token) {
+  must_answer(device);
+  return dm::rewrap(device, token);
+}
+
+void FileDevices::verify_key(const std::string& device, const Secret& key) {
+  must_answer(device);
+  dm::LuksHeader::open(device).verify_volume_key(key);
+}
+
+void FileDevices::erase(const std::string& device, const Uuid& volume) {
+  must_answer(device);
+  dm::erase(device, volume);
+}
+
+Bytes FileDevices::backup_header(const std::string& device) {
+  must_answer(device);
+  return dm::backup_header(device);
+}
+
+void FileDevices::restore_header(const std::string& device, ByteView backup, const Uuid& expected) {
+  must_answer(device);
+  dm::restore_header(device, backup, expected);
+}
+
+void FileDevices::resume(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const auto found = live_.find(name);
+  if (found == live_.end()) throw Error(errc::not_attached, {"resume", name, ""});
+  found->second.liveness = dm::Liveness::active;
+}
+
+dm::Removal FileDevices::remove(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  if (!live_.contains(name)) return dm::Removal::was_absent;
+  if (users_[name] > 0) {
+    deferred_.insert(name);
+    return dm::Removal::deferred;
+  }
+  live_.erase(name);
+  return dm::Removal::removed;
+}
+
+dm::Removal FileDevices::remove_dead(const std::string& name) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = live_.find(name);
+    if (found != live_.end()) found->second.under.clear();  // the error target is over nothing
+  }
+  return remove(name);
+}
+
+}  // namespace volcrypt::test

@@ -1,0 +1,60 @@
+// FileDevices: Devices over plain files: headers are real (dmtarget on the file), mappings are a table in memory with
+// the kernel's rules that matter here. Passes devices_conformance like the real ones do in a virtual machine.
+// Thread-safe, as the device worker has several threads.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "agent/volumes/devices.hpp"
+
+namespace volcrypt::test {
+
+class FileDevices final : public volumes::Devices {
+ public:
+  // What the machine does by itself.
+  void plug(const std::string& file);
+  void unplug(const std::string& file);  // a mapping over it stays, as in the kernel
+  void hold(const std::string& name);    // somebody opens /dev/mapper/NAME
+  void let_go(const std::string& name);  // and closes it: a deferred removal then happens
+  void leave_suspended(const std::string& name);
+  void leave_half_made(const std::string& name, const Uuid& volume);
+  void break_down(const std::string& file);  // reads and writes fail with EIO from now on
+  void repair(const std::string& file);
+  std::size_t mapped() const;
+
+  std::vector<volumes::Candidate> scan() override;
+  bool present(dev_t number) override;
+  volumes::Sighting look(const std::string& device) override;
+  std::vector<dm::Mapping> mappings() override;
+  dm::Description describe(const std::string& device, dm::Discards discards) override;
+  void check_formattable(const std::string& device, dm::ExistingData existing) override;
+  void create(const std::string& device, const dm::Token& token, const Secret& key, dm::ExistingData existing) override;
+  dm::Changed attach(const std::string& device, const Secret& key) override;
+  dm::Changed detach(const std::string& name) override;
+  dm::Changed rewrap(const std::string& device, const dm::Token& token) override;
+  void verify_key(const std::string& device, const Secret& key) override;
+  void erase(const std::string& device, const Uuid& volume) override;
+  Bytes backup_header(const std::string& device) override;
+  void restore_header(const std::string& device, ByteView backup, const Uuid& expected) override;
+  void resume(const std::string& name) override;
+  dm::Removal remove(const std::string& name) override;
+  dm::Removal remove_dead(const std::string& name) override;
+
+ private:
+  void must_answer(const std::string& device) const;
+
+  mutable std::mutex mutex_;
+  std::set<std::string> plugged_, broken_;
+  std::map<std::string, dm::Mapping> live_;
+  std::map<std::string, int> users_;
+  std::set<std::string> deferred_;
+};
+
+// A sparse file that is large enough for a header and data.
+std::string make_drive(const std::string& directory, const std::string& name);
+
+}  // namespace volcrypt::test

@@ -1,0 +1,88 @@
+// TestNode: one node on plain files: software keys, SQLite store, VolumeService over FileDevices; cluster made,
+// encryption enabled, without daemon or sockets. Its directory can be opened again by another TestNode: that is a
+// restart.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+
+#include "agent/cluster/local_pin.hpp"
+#include "agent/cluster/sqlite_store.hpp"
+#include "agent/keys/node_keys.hpp"
+#include "agent/local_member.hpp"
+#include "agent/volumes/volume_service.hpp"
+#include "tests/support/await.hpp"
+#include "tests/support/file_devices.hpp"
+
+namespace volcrypt::test {
+
+// The store, with a switch: broken, every call throws, as when it is unreachable.
+class SwitchedStore final : public cluster::Store {
+ public:
+  explicit SwitchedStore(const std::string& file) : store_({file}) {}
+  bool broken = false;
+
+  boost::asio::awaitable<std::optional<cluster::Entry>> get(std::string key) override {
+    return there().get(std::move(key));
+  }
+  boost::asio::awaitable<std::vector<cluster::Entry>> list(std::string prefix) override {
+    return there().list(std::move(prefix));
+  }
+  boost::asio::awaitable<boost::system::result<cluster::Revision>> commit(cluster::Transaction transaction) override {
+    return there().commit(std::move(transaction));
+  }
+  boost::asio::awaitable<cluster::Revision> changed(std::string prefix, cluster::Revision seen) override {
+    return there().changed(std::move(prefix), seen);
+  }
+  boost::asio::awaitable<boost::system::result<cluster::Lease>> acquire(std::string name, std::string holder,
+                                                                        std::chrono::seconds ttl) override {
+    return there().acquire(std::move(name), std::move(holder), ttl);
+  }
+  boost::asio::awaitable<void> renew(const cluster::Lease& lease) override { return there().renew(lease); }
+  boost::asio::awaitable<void> release(cluster::Lease lease) override { return there().release(std::move(lease)); }
+
+ private:
+  cluster::Store& there() {
+    if (broken) throw Error(errc::timed_out, {"ask", "the store", ""});
+    return store_;
+  }
+  cluster::SqliteStore store_;
+};
+
+class TestNode {
+ public:
+  // Makes cluster, keys and approvals in `directory` the first time; opens them afterwards.
+  explicit TestNode(std::string directory, std::shared_ptr<FileDevices> devices);
+  ~TestNode();
+
+  template <class T>
+  T await(boost::asio::awaitable<T> task) {
+    return test::await(loop, std::move(task));
+  }
+
+  cluster::EncryptionState state();
+  // What the coordinator does, by hand: the tests decide where it stops.
+  void make_current(cluster::Generation generation);  // create, prove, current; the old one previous
+  void forget(cluster::Generation generation);        // no longer previous, and retired
+  void break_store() { store.broken = true; }
+  volumes::VolumeView create(const std::string& name, const std::string& device);
+
+  boost::asio::io_context loop;
+  std::string directory;
+  std::shared_ptr<FileDevices> devices;
+  runtime::Worker files{"files", 1};
+  SwitchedStore store;
+  keys::NodeKeys keys;
+  cluster::LocalPin pin;
+  NodeFile node_file;
+  runtime::Worker worker{"devices", 4};
+  volumes::VolumeService volumes;
+  LocalMember member;
+
+ private:
+  void make_cluster();
+  void put_state(const cluster::EncryptionState& state);
+};
+
+}  // namespace volcrypt::test

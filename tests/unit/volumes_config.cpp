@@ -1,0 +1,102 @@
+// The daemon's configuration: defaults, file, command line, and refusals that name the option.
+#include <boost/test/unit_test.hpp>
+
+#include <unistd.h>
+#include <filesystem>
+#include <fstream>
+
+#include "agent/config.hpp"
+
+namespace volcrypt {
+
+namespace {
+
+struct ConfigFile {
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("volcryptd-conf-" + std::to_string(::getpid()));
+  explicit ConfigFile(const std::string& text) { std::ofstream(path) << text; }
+  ~ConfigFile() { std::filesystem::remove(path); }
+};
+
+const std::filesystem::path nowhere = "/nonexistent/volcryptd.conf";
+
+Config accepted(std::vector<std::string> arguments, const std::filesystem::path& file = nowhere) {
+  const auto read = read_config(std::move(arguments), file);
+  const auto* end = std::get_if<ConfigExit>(&read);
+  BOOST_REQUIRE_MESSAGE(end == nullptr, (end != nullptr ? end->text : ""));
+  return std::get<Config>(read);
+}
+
+ConfigExit ended(std::vector<std::string> arguments, const std::filesystem::path& file = nowhere) {
+  const auto read = read_config(std::move(arguments), file);
+  BOOST_REQUIRE(std::holds_alternative<ConfigExit>(read));
+  return std::get<ConfigExit>(read);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(volumes_config)
+
+BOOST_AUTO_TEST_CASE(without_a_file_the_defaults_hold) {
+  const Config config = accepted({});
+  BOOST_TEST(config.state_directory == "/var/lib/volcrypt");
+  BOOST_TEST(config.socket == "/run/volcrypt/control.sock");
+  BOOST_TEST(config.tcti == "device:/dev/tpmrm0");
+  BOOST_TEST(config.device_threads == 4U);
+}
+
+BOOST_AUTO_TEST_CASE(the_default_file_is_read_when_it_is_there) {
+  const ConfigFile file("# a comment\ntcti = \"swtpm:host=127.0.0.1,port=2321\"\ntpm-wait = 3\n");
+  const Config config = accepted({}, file.path);
+  BOOST_TEST(config.tcti == "swtpm:host=127.0.0.1,port=2321");
+  BOOST_TEST(config.tpm_wait.count() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(the_command_line_overrules_the_file) {
+  const ConfigFile file("tpm-wait = 3\nstate-directory = /srv/a\n");
+  const Config config = accepted({"--config", file.path.string(), "--tpm-wait", "9"});
+  BOOST_TEST(config.tpm_wait.count() == 9);
+  BOOST_TEST(config.state_directory == "/srv/a");
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_was_named_must_exist) {
+  const ConfigExit end = ended({"--config", "/nonexistent/x.conf"});
+  BOOST_TEST(end.code != 0);
+  BOOST_TEST(end.text.find("/nonexistent/x.conf") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(an_unknown_key_in_the_file_is_refused_by_name) {
+  const ConfigFile file("sate-directory = /srv/a\n");
+  const ConfigExit end = ended({"--config", file.path.string()});
+  BOOST_TEST(end.code != 0);
+  BOOST_TEST(end.text.find("sate-directory") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(an_unknown_option_is_refused_by_name) {
+  const ConfigExit end = ended({"--fast"});
+  BOOST_TEST(end.code != 0);
+  BOOST_TEST(end.text.find("--fast") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(numbers_out_of_range_are_refused) {
+  BOOST_TEST(ended({"--tpm-wait", "-1"}).code != 0);
+  BOOST_TEST(ended({"--tpm-wait", "601"}).code != 0);
+  BOOST_TEST(ended({"--device-threads", "0"}).code != 0);
+  BOOST_TEST(ended({"--device-threads", "many"}).code != 0);
+}
+
+BOOST_AUTO_TEST_CASE(relative_paths_are_refused) {
+  BOOST_TEST(ended({"--state-directory", "state"}).code != 0);
+  BOOST_TEST(ended({"--socket", "control.sock"}).code != 0);
+}
+
+BOOST_AUTO_TEST_CASE(help_and_version_end_with_success) {
+  BOOST_TEST(ended({"--help"}).code == 0);
+  BOOST_TEST(ended({"--help"}).text.find("--state-directory") != std::string::npos);
+  BOOST_TEST(ended({"--version"}).code == 0);
+  BOOST_TEST(ended({"--version"}).text.starts_with("volcryptd "));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace volcrypt
