@@ -4,7 +4,9 @@ and the package "cryptography" for P-256, AES and scrypt. Run it in this folder;
 Everything is derived from fixed seeds, so a second run writes the same bytes."""
 import base64, hashlib, hmac, json, struct, uuid
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.modes import CFB
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 H = lambda b: hashlib.sha256(b).digest()
@@ -156,6 +158,68 @@ def write_box():
                             "box": box(RECOVERY_POINT, context, H(b"boxed"), "box").hex()})
 
 
+# --- recovery blobs (TPM 2.0 Part 1, "Protected Storage"; agent/keys/recovery.cpp)
+def cfb(key, plain):
+    encryptor = Cipher(algorithms.AES(key), CFB(bytes(16))).encryptor()
+    return encryptor.update(plain) + encryptor.finalize()
+
+
+def kdfa(key, label, context, size):
+    data = struct.pack(">I", 1) + label + b"\0" + context + struct.pack(">I", size * 8)
+    return hmac.digest(key, data, "sha256")[:size]
+
+
+def tpm_duplicate(kek, seed_value, inner_key, kek_name, auth):
+    sensitive = bytes.fromhex("0008") + b2(auth) + b2(seed_value) + b2(kek)
+    inner = cfb(inner_key, b2(H(b2(sensitive) + kek_name)) + b2(sensitive))
+    ephemeral, _, point = key_of("duplicate" + kek.hex())
+    z = ephemeral.exchange(ec.ECDH(), RECOVERY.public_key())
+    seed = H(struct.pack(">I", 1) + z + b"DUPLICATE\0" + point[1:33] + RECOVERY_POINT[1:33])
+    outer = cfb(kdfa(seed, b"STORAGE", kek_name, 16), inner)
+    return b2(hmac.digest(kdfa(seed, b"INTEGRITY", b"", 32), outer + kek_name, "sha256")) + outer, b2(point[1:33]) + b2(point[33:])
+
+
+def tpm_blob(generation, inner_size, auth):
+    kek, seed_value = H(b"tpm kek %d" % generation), H(b"seed value %d" % generation)
+    inner_key = H(b"inner %d" % generation)[:inner_size]
+    area = kek_area(H(seed_value + kek), kek_policy)
+    duplicate, seed = tpm_duplicate(kek, seed_value, inner_key, name(area), auth)
+    context = canonical("volcrypt recovery inner key v1", CLUSTER, generation, name(area))
+    return kek, {"generation": str(generation), "protection": "tpm", "name": b64(name(area)), "duplicate": b64(duplicate),
+                 "public_area": b64(area), "seed": b64(seed),
+                 "inner_key": b64(box(RECOVERY_POINT, context, inner_key, "inner %d" % generation))}
+
+
+def software_blob(generation):
+    kek = H(b"software kek %d" % generation)
+    kek_name = b"\x00\x0b" + H(canonical("volcrypt kek name v1", CLUSTER, generation, kek))
+    sealed = box(RECOVERY_POINT, canonical("volcrypt recovery software kek v1", CLUSTER, generation, kek_name), kek,
+                 "software %d" % generation)
+    return kek, {"generation": str(generation), "protection": "software", "name": b64(kek_name),
+                 "duplicate": b64(sealed[65:]), "public_area": "", "seed": b64(sealed[:65]), "inner_key": ""}
+
+
+def write_recovery():
+    blobs = [tpm_blob(1, 16, bytes(32)), tpm_blob(2, 32, bytes(32)), tpm_blob(3, 32, b""), software_blob(4)]
+    bundle = {"format": "volcrypt recovery bundle", "version": 1, "cluster": str(CLUSTER), "blobs": [b for _, b in blobs]}
+    write("keys_recovery_bundle.json", bundle)
+    write("keys_recovery.json", {"cluster": str(CLUSTER), "group": str(GROUP), "recovery_scalar": RECOVERY_SCALAR.hex(),
+                                 "group_keys": [group_key(kek, GROUP, int(b["generation"])).hex() for kek, b in blobs]})
+
+
+# --- admin key file (agent/keys/README.md)
+def write_admin_key():
+    passphrase = b"correct horse\nbattery staple"
+    salt, nonce = H(b"admin salt"), H(b"admin nonce")[:12]
+    key = hashlib.scrypt(passphrase, salt=salt, n=2**17, r=8, p=1, maxmem=2**28, dklen=32)
+    aad = canonical("volcrypt admin key v1", "recovery", CLUSTER, RECOVERY_POINT, salt)
+    write("keys_recovery_key.json", {
+        "format": "volcrypt admin key", "version": 1, "purpose": "recovery", "cluster": str(CLUSTER),
+        "point": b64(RECOVERY_POINT), "kdf": {"name": "scrypt", "n": 2**17, "r": 8, "p": 1}, "salt": b64(salt),
+        "nonce": b64(nonce), "sealed": b64(aes_gcm(key, nonce, aad, RECOVERY_SCALAR))})
+    write("keys_admin.json", {"passphrase": passphrase.hex(), "point": RECOVERY_POINT.hex()})
+
+
 def write(file, value):
     with open(file, "w") as out:
         json.dump(value, out, indent=1)
@@ -166,3 +230,5 @@ if __name__ == "__main__":
     write_digests()
     write_dek_wrap()
     write_box()
+    write_recovery()
+    write_admin_key()

@@ -6,3 +6,7 @@ volcrypt_test(NAME keys_dek_wrap TIER unit
               SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_dek_wrap.cpp ${CMAKE_CURRENT_LIST_DIR}/keys_box.cpp
               LIBS volcrypt_keys)
 volcrypt_test(NAME keys_files TIER unit SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_files.cpp LIBS volcrypt_keys)
+volcrypt_test(NAME keys_authority TIER unit
+              SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_authority.cpp ${CMAKE_CURRENT_LIST_DIR}/keys_recovery.cpp
+              LIBS volcrypt_keys)
+volcrypt_test(NAME keys_keyring TIER unit SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_keyring.cpp LIBS volcrypt_keys)
