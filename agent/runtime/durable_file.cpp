@@ -21,8 +21,8 @@ namespace {
 
 [[noreturn]] void fail(const char* operation, const fs::path& file, int number = errno) {
   std::string way_out;
-  if (number == ENOSPC || number == EDQUOT) way_out = "Make room on its file system and try again";
-  if (number == EROFS) way_out = "Its file system is read-only; look at the kernel's log for the reason";
+  if (number == ENOSPC || number == EDQUOT) way_out = "Make room on its file system and try again.";
+  if (number == EROFS) way_out = "Its file system is read-only; look at the kernel's log for the reason.";
   throw Error(errno_code(number), {operation, file.string(), std::move(way_out)});
 }
 
@@ -63,12 +63,12 @@ std::optional<Opened> open_to_read(const fs::path& file, std::size_t limit) {
   }
   struct stat facts {};
   if (fstat(opened.fd.get(), &facts) != 0) fail("examine", file);
-  if (!S_ISREG(facts.st_mode)) throw Error(errc::invalid_argument, {"read", file.string(), "It is not a regular file"});
+  if (!S_ISREG(facts.st_mode)) throw Error(errc::invalid_argument, {"read", file.string(), "It is not a regular file."});
   opened.size = static_cast<std::size_t>(facts.st_size);
   if (opened.size > limit) {
     throw Error(errc::limit_exceeded,
                 {"read", file.string(),
-                 "It has " + std::to_string(opened.size) + " bytes; " + std::to_string(limit) + " are allowed"});
+                 "It has " + std::to_string(opened.size) + " bytes; " + std::to_string(limit) + " are allowed."});
   }
   return opened;
 }
@@ -117,7 +117,7 @@ void create_durably(const fs::path& file, ByteView content) {
   Undo remove_temporary([&] { unlink(temporary.c_str()); });
   write_temporary(temporary, content);
   if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, file.c_str(), RENAME_NOREPLACE) != 0) {
-    if (errno == EEXIST) throw Error(errc::already_exists, {"create", file.string(), "It is left as it is"});
+    if (errno == EEXIST) throw Error(errc::already_exists, {"create", file.string(), "It is left as it is."});
     fail("put in place", file);
   }
   remove_temporary.keep();
@@ -135,7 +135,7 @@ std::optional<Bytes> read_file(const fs::path& file, std::size_t limit) {
 std::optional<Secret> read_secret_file(const fs::path& file, std::size_t limit) {
   const auto opened = open_to_read(file, limit);
   if (!opened) return std::nullopt;
-  if (opened->size == 0) throw Error(errc::invalid_argument, {"read a key from", file.string(), "It is empty"});
+  if (opened->size == 0) throw Error(errc::invalid_argument, {"read a key from", file.string(), "It is empty."});
   Secret content(opened->size);
   read_exactly(*opened, file, content.writable());
   return content;

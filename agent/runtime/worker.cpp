@@ -105,7 +105,7 @@ struct Worker::State : std::enable_shared_from_this<State> {
     if (queue.size() >= max_waiting || given_up >= max_given_up) {
       throw Error(errc::limit_exceeded, {operation, "on worker " + name,
                                          std::to_string(queue.size()) + " calls wait and " + std::to_string(given_up) +
-                                             " hang; look for a device that does not answer"});
+                                             " hang; look for a device that does not answer."});
     }
     job->progress->alarm = std::move(alarm);
     queue.push_back(std::move(job));
@@ -183,7 +183,7 @@ asio::awaitable<void> Worker::perform(std::shared_ptr<State> state, std::shared_
     if (*look <= Clock::now()) {
       throw Error(errc::timed_out,
                   {operation, "within " + std::to_string(deadline.count()) + " ms on worker " + state->name,
-                   "The call was given up; a device or service that does not answer holds it"});
+                   "The call was given up; a device or service that does not answer holds it."});
     }
     alarm->expires_at(*look);
     co_await alarm->async_wait(asio::as_tuple(asio::use_awaitable));
