@@ -1,15 +1,16 @@
-// The operator's verbs on the cluster: init, feature flag, enable, rotate, boot state, recovery, status. Holds the lease,
-// drives the pure rotation machine (rotation.hpp) over Members, resumes what an earlier run left. Coroutines on the loop.
+// The operator's verbs on the cluster: init, feature flag, enable, rotate, boot state, recovery, status. Resumes what
+// an earlier run left. RotationDriver does the work that goes on in the background. Coroutines on the loop.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/cluster/local_pin.hpp"
 #include "agent/cluster/member.hpp"
 #include "agent/cluster/membership.hpp"
+#include "agent/cluster/rotation_driver.hpp"
 #include "agent/cluster/state.hpp"
 #include "agent/cluster/store.hpp"
 
@@ -18,53 +19,64 @@ namespace volcrypt::cluster {
 struct RotationView {
   EncryptionState state;
   std::vector<std::pair<std::string, RewrapProgress>> progress;  // per member name
-  std::string waiting_for;   // a sentence when the rotation cannot go on; empty otherwise
+  std::string
+      waiting_for;  // sentences when the rotation cannot go on; empty otherwise. Tried again with growing pauses
   std::string last_failure;
 };
 
 struct KekRecordSummary {
   Generation generation = 0;
-  std::string role;   // "current", "previous"
+  std::string role;  // "current", "previous", "distributing", "retiring"
   Bytes name;
 };
 
 struct ClusterInfo {
-  std::string version;       // of volcrypt
-  std::optional<Membership> membership;   // empty before init
+  std::string version;                   // of volcrypt
+  std::optional<Membership> membership;  // empty before init
   EncryptionState encryption;
   RotationView rotation;
   std::vector<KekRecordSummary> generations;
-  keys::BootReport boot;     // effective PCR policy
+  keys::BootReport boot;  // effective PCR policy
   bool recovery_verified = false;
-  std::string recovery_verified_at;       // RFC 3339, empty when never
-  std::vector<std::string> warnings;      // sentences: no PCRs bound, lockout auth empty, recovery key never verified...
+  std::string recovery_verified_at;   // RFC 3339, empty when never
+  std::vector<std::string> warnings;  // sentences: no PCRs bound, recovery key never verified, what failed...
 };
 
 struct EnableCheck {
-  std::string node;
+  std::string node;  // a member's name, or "cluster" for what concerns no single one
   std::vector<std::string> failures;
 };
 
 class ClusterService {
  public:
-  // `member` acts for this node (agent/local_member); peers join the list with port 4007.
-  ClusterService(Store& store, Member& member, keys::Protection available);
-  ~ClusterService();
+  // `member` acts for this node (agent/local_member); peers join the list with port 4007. `pin` is the one that
+  // `member` moves. All three outlive the service.
+  ClusterService(Store& store, Member& member, LocalPin& pin, keys::Protection available, DriverOptions options = {});
+  ~ClusterService();  // work in the background ends at its next step; the store has what is needed to go on
 
-  asio::awaitable<void> start();       // resumes a rotation or an enabling that was under way
+  // Checks the store against the pin (errc::too_old when it was rolled back or lost), then resumes a rotation or an
+  // enabling that was under way. Every verb below does this first when it has not succeeded yet.
+  asio::awaitable<void> start();
   asio::awaitable<ClusterInfo> info();
-  asio::awaitable<void> init(SignedMembership membership);          // errc::wrong_state when there is a cluster already
+  // Stores the document, then lets the members adopt it. errc::wrong_state when there is another cluster already.
+  asio::awaitable<void> init(SignedMembership membership);
   asio::awaitable<void> update_membership(SignedMembership membership);  // approve-boot-state, later admit and remove
+  asio::awaitable<std::optional<SignedMembership>> membership();         // exactly as it was signed; empty before init
   asio::awaitable<void> set_feature_flag();
   asio::awaitable<std::vector<EnableCheck>> check_enable(keys::Protection protection);
-  asio::awaitable<void> enable(keys::Protection protection);        // errc::wrong_state with every failure named
-  asio::awaitable<Generation> rotate();                             // returns the new number; work goes on in the background
+  // Returns when encryption is enabled. errc::wrong_state with every failure named; what goes wrong after the checks
+  // takes the enabling back and is thrown as it came.
+  asio::awaitable<void> enable(keys::Protection protection);
+  asio::awaitable<Generation> rotate();    // returns the new number; work goes on in the background
+  asio::awaitable<void> abort_rotation();  // burns the number under distribution; errc::wrong_state in other states
+  asio::awaitable<void>
+  reconsider_retirement();  // a drive came back and was rewrapped: perhaps its old generation can go
   asio::awaitable<RotationView> rotation();
-  asio::awaitable<void> recovery_was_verified(std::string when);
+  asio::awaitable<void> recovery_was_verified(std::string when);  // RFC 3339
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace volcrypt::cluster

@@ -1,5 +1,5 @@
-// Store: the cluster's shared state as versioned keys: compare-and-set transactions, watch, lease. Trusted for order and
-// durability, never for authenticity or secrecy. One conformance suite for every engine. Coroutines on the loop.
+// Store: the cluster's shared state as versioned keys: compare-and-set transactions, watch, lease. Trusted for order
+// and durability, never for authenticity or secrecy. One conformance suite for every engine. Coroutines on the loop.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -25,14 +25,27 @@ struct Entry {
   Revision modified = 0;  // revision of the transaction that wrote it last
 };
 
-struct Compare { std::string key; Revision modified; };       // equal, 0: must not exist
-struct Put { std::string key; std::string value; };
-struct Delete { std::string key; };
+struct Compare {
+  std::string key;
+  Revision modified;
+};  // equal, 0: must not exist
+struct Put {
+  std::string key;
+  std::string value;
+};
+struct Delete {
+  std::string key;
+};
 
 struct Transaction {
   std::vector<Compare> when;                    // all must hold
   std::vector<std::variant<Put, Delete>> then;  // all or nothing, durable when commit returns
 };
+
+// What every engine refuses before it does anything: errc::limit_exceeded for sizes, errc::invalid_argument for a key
+// that is not 1 to 512 printable ASCII characters, that stands twice in `then`, or that belongs to the engine
+// ("lease/").
+void check_limits(const Transaction& transaction);
 
 // The fencing token of a lease: put `fence` among the Compares of every write that needs the lease.
 struct Lease {
@@ -50,7 +63,7 @@ class Store {
   virtual asio::awaitable<boost::system::result<Revision>> commit(Transaction transaction) = 0;
   // Waits for a change of `prefix` after `seen`; returns the store's revision then.
   virtual asio::awaitable<Revision> changed(std::string prefix, Revision seen) = 0;
-  // errc::conflict as a result while another holder's lease lives.
+  // errc::conflict as a result while another holder's lease lives. The same holder gets it at once, with a new fence.
   virtual asio::awaitable<boost::system::result<Lease>> acquire(std::string name, std::string holder,
                                                                 std::chrono::seconds ttl) = 0;
   virtual asio::awaitable<void> renew(const Lease& lease) = 0;  // throws errc::conflict when it was lost

@@ -63,7 +63,8 @@ std::optional<Opened> open_to_read(const fs::path& file, std::size_t limit) {
   }
   struct stat facts {};
   if (fstat(opened.fd.get(), &facts) != 0) fail("examine", file);
-  if (!S_ISREG(facts.st_mode)) throw Error(errc::invalid_argument, {"read", file.string(), "It is not a regular file."});
+  if (!S_ISREG(facts.st_mode))
+    throw Error(errc::invalid_argument, {"read", file.string(), "It is not a regular file."});
   opened.size = static_cast<std::size_t>(facts.st_size);
   if (opened.size > limit) {
     throw Error(errc::limit_exceeded,
