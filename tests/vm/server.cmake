@@ -1,0 +1,9 @@
+# The server in a machine, the story on it, and the demo that tells it.
+add_library(volcrypt_test_server STATIC ${CMAKE_CURRENT_LIST_DIR}/server.cpp ${CMAKE_CURRENT_LIST_DIR}/story.cpp)
+target_compile_definitions(volcrypt_test_server PRIVATE VOLCRYPT_BUILD_DIRECTORY="${CMAKE_BINARY_DIR}")
+target_link_libraries(volcrypt_test_server PUBLIC volcrypt_test_vm)
+
+add_executable(volcrypt_demo ${CMAKE_CURRENT_LIST_DIR}/demo.cpp)
+target_link_libraries(volcrypt_demo PRIVATE volcrypt_test_server)
+
+volcrypt_test(NAME vm_story TIER vm TIMEOUT 900 SOURCES ${CMAKE_CURRENT_LIST_DIR}/one_server_story.cpp LIBS volcrypt_test_server)
