@@ -7,3 +7,6 @@ add_executable(volcrypt_demo ${CMAKE_CURRENT_LIST_DIR}/demo.cpp)
 target_link_libraries(volcrypt_demo PRIVATE volcrypt_test_server)
 
 volcrypt_test(NAME vm_story TIER vm TIMEOUT 900 SOURCES ${CMAKE_CURRENT_LIST_DIR}/one_server_story.cpp LIBS volcrypt_test_server)
+volcrypt_test(NAME vm_agent_life TIER vm TIMEOUT 600 SOURCES ${CMAKE_CURRENT_LIST_DIR}/agent_life.cpp LIBS volcrypt_test_server)
+volcrypt_test(NAME vm_bad_days TIER vm TIMEOUT 1200 SOURCES ${CMAKE_CURRENT_LIST_DIR}/bad_days.cpp LIBS volcrypt_test_server)
+volcrypt_test(NAME vm_plugged_drives TIER vm TIMEOUT 900 SOURCES ${CMAKE_CURRENT_LIST_DIR}/plugged_drives.cpp LIBS volcrypt_test_server)
