@@ -1,5 +1,5 @@
-// The agent dies, is upgraded, comes back: live mappings and their I/O never notice (DESIGN.md promise 5; FAILURES.md E,
-// longhorn#9385, rook#14563).
+// The agent dies, is upgraded, comes back: live mappings and their I/O never notice (DESIGN.md promise 5; FAILURES.md
+// E, longhorn#9385, rook#14563).
 #include <boost/test/unit_test.hpp>
 #include <iostream>
 
@@ -22,7 +22,8 @@ struct Busy {
     server.machine.must("mkfs.ext4 -q /dev/mapper/data1 && mkdir -p /srv/data1 && mount /dev/mapper/data1 /srv/data1");
     server.machine.must(
         "systemd-run --quiet --unit=writer bash -c 'n=0; while [ ! -e /run/stop-writing ]; do n=$((n+1)); "
-        "head -c 65536 /dev/urandom >/srv/data1/w$((n%32)) && sync -f /srv/data1 || exit 1; echo $n >/run/written; done'");
+        "head -c 65536 /dev/urandom >/srv/data1/w$((n%32)) && sync -f /srv/data1 || exit 1; echo $n >/run/written; "
+        "done'");
     server.machine.eventually("test -s /run/written");
   }
 
@@ -38,7 +39,8 @@ struct Busy {
     server.machine.eventually("test $(cat /run/written) -gt " + std::to_string(written_before));
     BOOST_TEST(server.machine.run("systemctl is-active --quiet writer.service").exit_code == 0);
     BOOST_TEST(server.condition("data1") == "attached");
-    BOOST_TEST(server.machine.must("journalctl -k -b --no-pager | grep -ciE 'I/O error|aborting journal' || true") == "0\n");
+    BOOST_TEST(server.machine.must("journalctl -k -b --no-pager | grep -ciE 'I/O error|aborting journal' || true") ==
+               "0\n");
   }
 };
 

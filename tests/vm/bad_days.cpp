@@ -28,12 +28,16 @@ struct WithVolume {
         "sha256sum /srv/data1/numbers >/root/checksums");
   }
 
-  void expect_files() { BOOST_TEST(server.machine.must("sha256sum --quiet -c /root/checksums && echo right") == "right\n"); }
+  void expect_files() {
+    BOOST_TEST(server.machine.must("sha256sum --quiet -c /root/checksums && echo right") == "right\n");
+  }
 
   // What a firmware or dbx update does: something else is measured into PCR 7 before the agent starts.
   void change_what_is_measured() {
     server.machine.must(
-        "printf '[Unit]\\nDefaultDependencies=no\\nBefore=volcryptd.service\\nAfter=dev-tpmrm0.device\\nWants=dev-tpmrm0.device\\n"
+        "printf "
+        "'[Unit]\\nDefaultDependencies=no\\nBefore=volcryptd.service\\nAfter=dev-tpmrm0.device\\nWants=dev-tpmrm0."
+        "device\\n"
         "[Service]\\nType=oneshot\\nExecStart=/usr/bin/tpm2_pcrextend -T device:/dev/tpmrm0 "
         "7:sha256=%064d\\n[Install]\\nWantedBy=sysinit.target\\n' 1 >/etc/systemd/system/measure.service && "
         "systemctl enable measure.service");
@@ -92,7 +96,8 @@ BOOST_FIXTURE_TEST_CASE(a_cleared_tpm_is_named_and_recovery_opens_the_volume_wit
 BOOST_FIXTURE_TEST_CASE(ten_power_cuts_under_io_and_everything_still_opens, WithVolume) {
   for (int cut = 1; cut <= 10; ++cut) {
     server.machine.must(
-        "systemd-run --quiet --unit=writer$RANDOM bash -c 'while head -c 65536 /dev/urandom >/srv/data1/w$((RANDOM%32)); do sync; done'");
+        "systemd-run --quiet --unit=writer$RANDOM bash -c 'while head -c 65536 /dev/urandom "
+        ">/srv/data1/w$((RANDOM%32)); do sync; done'");
     // Every third cut falls into a rotation.
     if (cut % 3 == 0) server.machine.must("systemd-run --quiet volcryptctl rotate cluster-root-key");
     server.machine.power_cut();

@@ -39,7 +39,8 @@ Secret open_dek(const std::string& device, const fs::path& bundle_file, const fs
   const auto bundle = keys::parse_recovery_bundle(read_all(bundle_file));
   for (const auto& blob : bundle.blobs) {
     if (blob.generation != token.generation) continue;
-    return keys::unwrap(token, keys::RecoveredKek::open(blob, key, bundle.cluster).group_key(bundle.cluster, token.group));
+    return keys::unwrap(token,
+                        keys::RecoveredKek::open(blob, key, bundle.cluster).group_key(bundle.cluster, token.group));
   }
   throw std::runtime_error("the bundle lacks generation " + std::to_string(token.generation));
 }
@@ -59,7 +60,8 @@ unsigned search(const fs::path& path, const std::vector<std::string>& wanted) {
   unsigned hits = 0;
   const auto look = [&](const fs::path& file) {
     const auto content = read_all(file);
-    if (std::any_of(wanted.begin(), wanted.end(), [&](const auto& w) { return content.find(w) != std::string::npos; })) {
+    if (std::any_of(wanted.begin(), wanted.end(),
+                    [&](const auto& w) { return content.find(w) != std::string::npos; })) {
       std::cout << "DEK in " << file.string() << "\n";
       ++hits;
     }

@@ -20,7 +20,9 @@ void look_for_the_dek(Protection protection) {
   server.install_package();
   server.make_cluster(protection);
   // Every command line and environment while volumes are made, attached and rotated.
-  machine.must("systemd-run --quiet --unit=watch bash -c 'while :; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ >>/root/seen 2>/dev/null; done'");
+  machine.must(
+      "systemd-run --quiet --unit=watch bash -c 'while :; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ "
+      ">>/root/seen 2>/dev/null; done'");
   server.show("volcryptctl create volume data1 --device " + drive.node());
   server.show("volcryptctl detach data1 && volcryptctl attach data1");
   server.show("volcryptctl rotate cluster-root-key --wait");

@@ -29,7 +29,10 @@ struct Fleet {
 
   // The journal since the mark must say why nothing was done to this drive.
   void expect_left_alone(const Drive& drive, const std::string& before, const std::string& reason) {
-    machine.eventually("journalctl -u volcryptd.service -u 'volcrypt-attach@*' -o cat --no-pager --since \"$(cat /run/mark)\" | grep -q '" + reason + "'");
+    machine.eventually(
+        "journalctl -u volcryptd.service -u 'volcrypt-attach@*' -o cat --no-pager --since \"$(cat /run/mark)\" | grep "
+        "-q '" +
+        reason + "'");
     machine.must("sync");
     BOOST_TEST((content(drive) == before));
     BOOST_TEST(machine.must("lsblk -n -r -o TYPE " + drive.node()).find("crypt") == std::string::npos);
@@ -45,9 +48,10 @@ BOOST_FIXTURE_TEST_CASE(twenty_volumes_attach_and_mount_at_boot, Fleet) {
   machine.start();
   server.install_package();
   server.make_cluster(Protection::tpm);
-  machine.must(Command{.line = "set -e; for i in $(seq 20); do volcryptctl create volume v$i --device "
-                               "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive$i; mkfs.ext2 -q /dev/mapper/v$i; "
-                               "mkdir -p /srv/v$i; echo \"/dev/mapper/v$i /srv/v$i ext2 defaults 0 0\" >>/etc/fstab; done",
+  machine.must(Command{.line =
+                           "set -e; for i in $(seq 20); do volcryptctl create volume v$i --device "
+                           "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive$i; mkfs.ext2 -q /dev/mapper/v$i; "
+                           "mkdir -p /srv/v$i; echo \"/dev/mapper/v$i /srv/v$i ext2 defaults 0 0\" >>/etc/fstab; done",
                        .input = {},
                        .deadline = std::chrono::seconds{400}});
   machine.reboot();
@@ -71,14 +75,18 @@ BOOST_FIXTURE_TEST_CASE(a_drive_that_is_not_this_clusters_is_left_alone_and_the_
   server.show("systemctl start volcryptd.service");
   server.make_cluster(Protection::software);
   server.show("volcryptctl create volume theirs --device " + other.node() + " && volcryptctl detach theirs");
-  machine.must("systemctl stop volcryptd.service && mv /var/lib/volcrypt /root/other-cluster && rm /root/*.json && systemctl start volcryptd.service");
+  machine.must(
+      "systemctl stop volcryptd.service && mv /var/lib/volcrypt /root/other-cluster && rm /root/*.json && systemctl "
+      "start volcryptd.service");
   server.make_cluster(Protection::tpm);
   server.show("volcryptctl create volume data1 --device " + ours.node());
-  machine.must("echo -n pass | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 " + luks.node() + " -");
+  machine.must("echo -n pass | cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 " + luks.node() +
+               " -");
   machine.must("sync");
 
   for (Drive* drive : {&luks, &blank, &other}) machine.pull(*drive);
-  for (const auto& [drive, reason] : {std::pair{&luks, "not_ours"}, std::pair{&blank, "not_ours"}, std::pair{&other, "wrong_cluster"}}) {
+  for (const auto& [drive, reason] :
+       {std::pair{&luks, "not_ours"}, std::pair{&blank, "not_ours"}, std::pair{&other, "wrong_cluster"}}) {
     const auto before = content(*drive);
     mark();
     machine.plug(*drive);

@@ -44,9 +44,10 @@ void Server::install_package() {
 }
 
 void Server::make_cluster(Protection protection) {
-  show("volcryptctl cluster init --name demo --authority-file /root/authority.json --recovery-file /root/recovery.json"
-       " --authority-passphrase-fd 3 --recovery-passphrase-fd 4" +
-       passphrase_on(3, authority_passphrase) + passphrase_on(4, recovery_passphrase));
+  show(
+      "volcryptctl cluster init --name demo --authority-file /root/authority.json --recovery-file /root/recovery.json"
+      " --authority-passphrase-fd 3 --recovery-passphrase-fd 4" +
+      passphrase_on(3, authority_passphrase) + passphrase_on(4, recovery_passphrase));
   show("volcryptctl enable feature-flag cluster-encryption");
   const std::string kind = protection == Protection::tpm ? "tpm" : "software";
   show("volcryptctl enable cluster-encryption --check --protection " + kind);
@@ -62,9 +63,9 @@ std::string Server::condition(const std::string& volume) {
 }
 
 void Server::await_condition(const std::string& volume, const std::string& wanted, std::chrono::seconds deadline) {
-  machine.eventually("volcryptctl -o json get volume " + volume + " | tr -d ' \\n' | grep -q '\"condition\":\"" +
-                         wanted + "\"'",
-                     deadline);
+  machine.eventually(
+      "volcryptctl -o json get volume " + volume + " | tr -d ' \\n' | grep -q '\"condition\":\"" + wanted + "\"'",
+      deadline);
 }
 
 std::string passphrase_on(int descriptor, std::string_view passphrase) {

@@ -63,7 +63,9 @@ void pull_and_plug(Server& server, const Drive& drive) {
   server.machine.plug(drive);
   server.transcript().say("(and plugged in again)");
   server.await_condition("data2", "attached");
-  server.show("mountpoint -q /srv/data2 || mount /srv/data2; cd /srv && sha256sum --quiet -c /root/checksums && echo all files are right");
+  server.show(
+      "mountpoint -q /srv/data2 || mount /srv/data2; cd /srv && sha256sum --quiet -c /root/checksums && echo all files "
+      "are right");
 }
 
 void reboot(Server& server) {
