@@ -63,8 +63,7 @@ std::unique_ptr<keys::Keyring> tpm_keyring(const Config& config) {
   keys::TpmStoreOptions options;
   options.tcti = config.tcti;
   options.directory = config.state_directory / "tpm";
-  options.patience = config.tpm_wait;
-  return std::make_unique<keys::Keyring>(std::make_unique<keys::TpmKekStore>(options), key_deadline);
+  return std::make_unique<keys::Keyring>(std::make_unique<keys::TpmKekStore>(options), key_deadline, config.tpm_wait);
 }
 
 std::unique_ptr<keys::Keyring> software_keyring(const Config& config) {

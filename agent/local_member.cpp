@@ -73,9 +73,8 @@ asio::awaitable<void> LocalMember::adopt(Protection protection, keys::Approvals 
   if (approvals.authority_public.empty() || !parts_.keys.has(protection)) co_return;
   const std::optional<Protection> choice = parts_.keys.choice();
   try {
-    co_await parts_.keys.of(protection).with("adopt approvals", [approvals = std::move(approvals)](KekStore& store) {
-      store.adopt(approvals);
-    });
+    const auto do_adopt = [approvals = std::move(approvals)](KekStore& store) { store.adopt(approvals); };
+    co_await parts_.keys.of(protection).with("adopt approvals", do_adopt);
   } catch (const Error& error) {
     if (!choice || *choice == protection) throw;
     runtime::log(runtime::Severity::warning, "the protection that is not in use did not adopt its approvals, ignoring",
@@ -117,14 +116,15 @@ asio::awaitable<keys::KekRecord> LocalMember::create_kek(Generation generation) 
   const std::string number = std::to_string(generation);
   keys::KekRecord record = co_await keyring.with("create KEK generation " + number,
                                                  [generation](KekStore& store) { return store.create(generation); });
+  const auto do_duplicate_to_recovery = [record](KekStore& store) { return store.duplicate_to_recovery(record); };
   const keys::RecoveryBlob blob =
-      co_await keyring.with("duplicate KEK generation " + number + " to the recovery key",
-                            [record](KekStore& store) { return store.duplicate_to_recovery(record); });
+      co_await keyring.with("duplicate KEK generation " + number + " to the recovery key", do_duplicate_to_recovery);
   const std::string text = cluster::to_json(blob);
-  co_await parts_.files.run("keep the recovery blob", file_deadline, [file = recovery_file(generation), text] {
+  const auto do_write_durably = [file = recovery_file(generation), text] {
     std::filesystem::create_directories(file.parent_path());
     runtime::write_durably(file, as_bytes(text));
-  });
+  };
+  co_await parts_.files.run("keep the recovery blob", file_deadline, do_write_durably);
   cluster::Transaction transaction;
   transaction.then = {cluster::Put{cluster::store_key::recovery(generation), text}};
   const auto done = co_await parts_.store.commit(std::move(transaction));
@@ -134,9 +134,8 @@ asio::awaitable<keys::KekRecord> LocalMember::create_kek(Generation generation) 
 
 asio::awaitable<void> LocalMember::prove_kek(const keys::KekRecord& record) {
   co_await follow_choice();
-  (void)co_await parts_.keys.chosen().with(
-      "prove KEK generation " + std::to_string(record.generation),
-      [record, nonce = fresh_nonce()](KekStore& store) { return store.prove(record, nonce); });
+  const auto do_prove = [record, nonce = fresh_nonce()](KekStore& store) { return store.prove(record, nonce); };
+  (void)co_await parts_.keys.chosen().with("prove KEK generation " + std::to_string(record.generation), do_prove);
 }
 
 asio::awaitable<cluster::RewrapProgress> LocalMember::rewrap_volumes(Generation to) {
@@ -157,8 +156,8 @@ asio::awaitable<void> LocalMember::retire_kek(Generation generation) {
   co_await parts_.keys.chosen().with("destroy KEK generation " + std::to_string(generation),
                                      [generation](KekStore& store) { store.destroy(generation); });
   // The recovery key must not open what nobody else can open any more.
-  co_await parts_.files.run("remove the recovery blob", file_deadline,
-                            [file = recovery_file(generation)] { runtime::remove_durably(file); });
+  const auto do_remove_durably = [file = recovery_file(generation)] { runtime::remove_durably(file); };
+  co_await parts_.files.run("remove the recovery blob", file_deadline, do_remove_durably);
   cluster::Transaction transaction;
   transaction.then = {cluster::Delete{cluster::store_key::recovery(generation)}};
   (void)co_await parts_.store.commit(std::move(transaction));
@@ -176,8 +175,8 @@ asio::awaitable<std::vector<keys::RecoveryBlob>> LocalMember::recovery_blobs() {
                  "the store does not answer, taking the recovery blobs from files, ignoring",
                  {{"cause", error.what()}});
   }
-  co_return co_await parts_.files.run("read the recovery blobs", file_deadline,
-                                      [directory = parts_.recovery_directory] { return read_blobs(directory); });
+  const auto do_read = [directory = parts_.recovery_directory] { return read_blobs(directory); };
+  co_return co_await parts_.files.run("read the recovery blobs", file_deadline, do_read);
 }
 
 }  // namespace volcrypt

@@ -50,20 +50,22 @@ NodeRecord parse_node_record(std::string_view json) {
 }
 
 asio::awaitable<void> NodeFile::load() {
-  const std::optional<Bytes> content = co_await files_.run("read the node's own record", deadline, [file = file_] {
-    return runtime::read_file(file, node_document.byte_limit);
-  });
+  const auto do_read_file = [file = file_] { return runtime::read_file(file, node_document.byte_limit); };
+  const std::optional<Bytes> content = co_await files_.run("read the node's own record", deadline, do_read_file);
   if (content) known_ = parse_node_record(std::string(content->begin(), content->end()));
 }
 
 asio::awaitable<void> NodeFile::save(NodeRecord record) {
-  co_await files_.run("write the node's own record", deadline,
-                      [file = file_, text = to_json(record)] { runtime::write_durably(file, as_bytes(text)); });
+  const auto do_write_durably = [file = file_, text = to_json(record)] {
+    runtime::write_durably(file, as_bytes(text));
+  };
+  co_await files_.run("write the node's own record", deadline, do_write_durably);
   known_ = std::move(record);
 }
 
 asio::awaitable<void> NodeFile::enrolled(keys::IdentityRequest identity) {
-  co_await save({std::move(identity), std::nullopt});
+  NodeRecord record{std::move(identity), std::nullopt};
+  co_await save(std::move(record));
 }
 
 asio::awaitable<void> NodeFile::chose(keys::Protection protection) {

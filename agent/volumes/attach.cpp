@@ -80,8 +80,8 @@ asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting driv
   dm::Changed changed = dm::Changed::no;
   if (decision.verdict == Verdict::attach) {
     const auto key = std::make_shared<const Secret>(co_await unlock(drive.token));
-    changed = co_await on_device("map " + drive.device, map_deadline,
-                                 [device = drive.device, key](Devices& d) { return d.attach(device, *key); });
+    const auto do_attach = [device = drive.device, key](Devices& d) { return d.attach(device, *key); };
+    changed = co_await on_device("map " + drive.device, map_deadline, do_attach);
   }
   co_await catch_up(std::move(drive), known);
   co_return changed;
@@ -94,8 +94,8 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
     const cluster::VolumeRecord* record = known.of(seen.volume);
     if (record == nullptr) {
       if (known.freshness == Freshness::last_known) co_return;
-      Bytes header = co_await on_device("back up the header of " + drive.device, look_deadline,
-                                        [device = drive.device](Devices& d) { return d.backup_header(device); });
+      const auto do_backup_header = [device = drive.device](Devices& d) { return d.backup_header(device); };
+      Bytes header = co_await on_device("back up the header of " + drive.device, look_deadline, do_backup_header);
       co_await catalogue.created(seen, std::move(header));
       runtime::log(Severity::notice, "a volume of this cluster that was not in the catalogue has been taken in",
                    {{"volume", seen.name}, {"device", drive.device}});
@@ -180,15 +180,18 @@ asio::awaitable<void> VolumeService::State::heal_one(dm::Mapping mapping) {
                              [number](Devices& d) { return d.present(number); }))
         gone = false;
     if (gone) {
-      co_await on_device("remove dead mapping " + mapping.name, map_deadline,
-                         [name = mapping.name](Devices& d) { return d.remove_dead(name); });
-      runtime::log(Severity::notice, "removed a mapping whose drive went away", {{"volume", mapping.name}});
+      const auto do_remove_dead = [name = mapping.name](Devices& d) { return d.remove_dead(name); };
+      co_await on_device("remove dead mapping " + mapping.name, map_deadline, do_remove_dead);
+      runtime::log(Severity::warning,
+                   "the drive of an attached volume went away; removed its mapping, ignoring what was not written",
+                   {{"volume", mapping.name}});
     } else if (!mapping.has_table) {
-      co_await on_device("remove half-made mapping " + mapping.name, map_deadline,
-                         [name = mapping.name](Devices& d) { return d.remove(name); });
+      const auto do_remove = [name = mapping.name](Devices& d) { return d.remove(name); };
+      co_await on_device("remove half-made mapping " + mapping.name, map_deadline, do_remove);
       runtime::log(Severity::notice, "removed a half-made mapping", {{"volume", mapping.name}});
     } else if (mapping.liveness == dm::Liveness::suspended) {
-      co_await on_device("resume " + mapping.name, map_deadline, [name = mapping.name](Devices& d) { d.resume(name); });
+      const auto do_resume = [name = mapping.name](Devices& d) { d.resume(name); };
+      co_await on_device("resume " + mapping.name, map_deadline, do_resume);
       runtime::log(Severity::notice, "resumed a mapping that was left suspended", {{"volume", mapping.name}});
     }
   } catch (const boost::system::system_error& error) {
@@ -263,8 +266,15 @@ asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t nu
       return dm::is_mapping_of(mapping.uuid, record.volume);
     });
     if (!ours || std::find(mapping.under.begin(), mapping.under.end(), number) == mapping.under.end()) continue;
-    runtime::log(Severity::warning, "the drive of an attached volume went away, ignoring its mapping from now on",
-                 {{"volume", mapping.name}, {"device", device}});
+    // udev tells of it while the kernel may still be taking the device down.
+    asio::steady_timer pause(co_await asio::this_coro::executor);
+    for (int look = 0; look < 10; ++look) {
+      const bool there = co_await state_->on_device("look for " + device, State::look_deadline,
+                                                    [number](Devices& d) { return d.present(number); });
+      if (!there) break;
+      pause.expires_after(std::chrono::milliseconds(200));
+      co_await pause.async_wait(asio::use_awaitable);
+    }
     co_await state_->heal_one(mapping);
   }
   // A mapping that was kept alive by its last user has gone: its volume's drive may be back already.

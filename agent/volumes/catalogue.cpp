@@ -138,9 +138,9 @@ asio::awaitable<Snapshot> Catalogue::look() {
                  "the store does not answer, going on with the last known catalogue, ignoring",
                  {{"cause", error.what()}});
   }
+  const auto do_read_file = [path = local_copy_] { return runtime::read_file(path, copy_limit); };
   const std::optional<Bytes> copy =
-      co_await files_.run("read the local copy of the catalogue", file_deadline,
-                          [path = local_copy_] { return runtime::read_file(path, copy_limit); });
+      co_await files_.run("read the local copy of the catalogue", file_deadline, do_read_file);
   if (!copy) std::rethrow_exception(failure);
   co_return parse_local_copy(std::string(copy->begin(), copy->end()));
 }
@@ -149,8 +149,8 @@ asio::awaitable<void> Catalogue::keep_copy(Snapshot snapshot) {
   std::string text = to_local_copy(snapshot);
   if (text == kept_) co_return;
   try {
-    co_await files_.run("write the local copy of the catalogue", file_deadline,
-                        [path = local_copy_, text] { runtime::write_durably(path, as_bytes(text)); });
+    const auto do_write_durably = [path = local_copy_, text] { runtime::write_durably(path, as_bytes(text)); };
+    co_await files_.run("write the local copy of the catalogue", file_deadline, do_write_durably);
     kept_ = std::move(text);
   } catch (const Error& error) {  // the store has it; the copy only serves a start without the store
     runtime::log(runtime::Severity::warning, "cannot keep a local copy of the catalogue, ignoring",

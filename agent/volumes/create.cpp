@@ -59,7 +59,8 @@ asio::awaitable<Made> plan(VolumeService::State& state, CreateRequest request, d
   made.record.generation = made.token.generation;
   made.record.device_hint = request.device;
   // Against the encryption state as we read it: a rotation in between would leave a volume that no census had counted.
-  co_await state.catalogue.begin({Intention::create, made.record}, encryption.revision);
+  const Intent intent{Intention::create, made.record};
+  co_await state.catalogue.begin(intent, encryption.revision);
   co_return made;
 }
 
@@ -75,11 +76,12 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
     if (mapping.name == request.name)
       throw Error(errc::name_taken,
                   {"create volume", request.name, "/dev/mapper/" + request.name + " exists already."});
+  const auto do_describe = [request](Devices& d) { return d.describe(request.device, request.discards); };
   const dm::Description description =
-      co_await state.on_device("look at " + request.device, State::look_deadline,
-                               [request](Devices& d) { return d.describe(request.device, request.discards); });
+      co_await state.on_device("look at " + request.device, State::look_deadline, do_describe);
+  const auto do_check_formattable = [request](Devices& d) { d.check_formattable(request.device, request.existing); };
   co_await state.on_device("check that " + request.device + " may be formatted", State::look_deadline,
-                           [request](Devices& d) { d.check_formattable(request.device, request.existing); });
+                           do_check_formattable);
 
   Made made;
   for (int attempt = 1;; ++attempt) {
@@ -93,9 +95,10 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
 
   std::optional<Error> failure;
   try {
-    co_await state.on_device("format " + request.device, State::format_deadline, [request, made](Devices& d) {
+    const auto do_create = [request, made](Devices& d) {
       d.create(request.device, made.token, *made.key, request.existing);
-    });
+    };
+    co_await state.on_device("format " + request.device, State::format_deadline, do_create);
   } catch (const Error& error) {
     failure = error;
   }
@@ -108,14 +111,15 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   const Sighting seen = co_await state.look(request.device);
   made.record.device_hint = seen.device;
   made.record.bytes = seen.bytes;
-  Bytes header = co_await state.on_device("back up the header of " + seen.device, State::look_deadline,
-                                          [device = seen.device](Devices& d) { return d.backup_header(device); });
+  const auto do_backup_header = [device = seen.device](Devices& d) { return d.backup_header(device); };
+  Bytes header =
+      co_await state.on_device("back up the header of " + seen.device, State::look_deadline, do_backup_header);
   co_await state.catalogue.created(made.record, std::move(header));
   Outcome outcome;
   outcome.changed = dm::Changed::yes;
   try {
-    co_await state.on_device("map " + seen.device, State::map_deadline,
-                             [device = seen.device, key = made.key](Devices& d) { return d.attach(device, *key); });
+    const auto do_attach = [device = seen.device, key = made.key](Devices& d) { return d.attach(device, *key); };
+    co_await state.on_device("map " + seen.device, State::map_deadline, do_attach);
     state.note_success(request.name);
   } catch (const Error& error) {  // the volume exists and is whole: the view says what is missing
     state.note_failure(request.name, error);
@@ -169,8 +173,8 @@ asio::awaitable<void> VolumeService::State::settle_create(Intent intent) {
   record.generation = seen->token.generation;
   record.device_hint = seen->device;
   record.bytes = seen->bytes;
-  Bytes header = co_await on_device("back up the header of " + seen->device, look_deadline,
-                                    [device = seen->device](Devices& d) { return d.backup_header(device); });
+  const auto do_backup_header = [device = seen->device](Devices& d) { return d.backup_header(device); };
+  Bytes header = co_await on_device("back up the header of " + seen->device, look_deadline, do_backup_header);
   co_await catalogue.created(record, std::move(header));
   runtime::log(runtime::Severity::notice, "an interrupted create was completed",
                {{"volume", record.name}, {"device", seen->device}});

@@ -12,8 +12,8 @@ asio::awaitable<Outcome> VolumeService::detach(std::string name) {
   Outcome outcome;
   const std::vector<dm::Mapping> live = co_await state.mappings();
   if (const dm::Mapping* mapping = mapping_of(live, record.volume)) {
-    outcome.changed = co_await state.on_device("unmap " + mapping->name, State::map_deadline,
-                                               [mapped = mapping->name](Devices& d) { return d.detach(mapped); });
+    const auto do_detach = [mapped = mapping->name](Devices& d) { return d.detach(mapped); };
+    outcome.changed = co_await state.on_device("unmap " + mapping->name, State::map_deadline, do_detach);
   }
   state.detached_by_order.insert(name);
   state.note_success(name);
@@ -35,17 +35,19 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
         errc::device_unreadable,
         {"erase volume", name,
          "Its drive is not here, and erasing the records alone would leave the wrapped key on it. Plug it in."});
-  if (const dm::Mapping* mapping = mapping_of(live, record.volume))
-    co_await state.on_device("unmap " + mapping->name, State::map_deadline,
-                             [mapped = mapping->name](Devices& d) { return d.detach(mapped); });
+  if (const dm::Mapping* mapping = mapping_of(live, record.volume)) {
+    const auto do_detach = [mapped = mapping->name](Devices& d) { return d.detach(mapped); };
+    co_await state.on_device("unmap " + mapping->name, State::map_deadline, do_detach);
+  }
   if (!drive) {  // the header went in an earlier run that was cut off
-    co_await state.settle_erase({Intention::erase, record});
+    const Intent intent{Intention::erase, record};
+    co_await state.settle_erase(intent);
     co_return;
   }
   co_await state.catalogue.begin_erase(record);
   const std::string device = drive->device;
-  co_await state.on_device("erase " + device, State::erase_deadline,
-                           [device, volume = record.volume](Devices& d) { d.erase(device, volume); });
+  const auto do_erase = [device, volume = record.volume](Devices& d) { d.erase(device, volume); };
+  co_await state.on_device("erase " + device, State::erase_deadline, do_erase);
   co_await state.catalogue.erased(record);
   state.failures.erase(name);
   state.last_seen.erase(record.volume);

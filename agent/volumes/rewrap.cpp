@@ -32,8 +32,8 @@ asio::awaitable<std::shared_ptr<Rewrapped>> VolumeService::State::change_wrap(cl
   work->after.generation = to;
   const GroupKey key = co_await unlocking.group_key(to, work->after.group);
   keys::wrap(work->after, *key, *work->dek);
-  co_await on_device("rewrap " + work->device, map_deadline,
-                     [device = work->device, token = work->after](Devices& d) { return d.rewrap(device, token); });
+  const auto do_rewrap = [device = work->device, token = work->after](Devices& d) { return d.rewrap(device, token); };
+  co_await on_device("rewrap " + work->device, map_deadline, do_rewrap);
   co_return work;
 }
 
@@ -47,20 +47,22 @@ asio::awaitable<void> VolumeService::State::verify_and_record(std::shared_ptr<Re
     const auto dek = std::make_shared<const Secret>(co_await unlock(now.token));
     if (!equals(*dek, *work->dek))
       throw Error(errc::wrong_key, {"verify the new wrap of volume", work->record.name, ""});
-    co_await on_device("verify the key of " + work->device, look_deadline,
-                       [device = work->device, dek](Devices& d) { d.verify_key(device, *dek); });
+    const auto do_verify_key = [device = work->device, dek](Devices& d) { d.verify_key(device, *dek); };
+    co_await on_device("verify the key of " + work->device, look_deadline, do_verify_key);
   } catch (const Error& error) {
     failure = error;
   }
   if (failure) {
     if (work->before != work->after) {  // the old wrap is known to open: put it back
-      co_await on_device("put back the old wrap on " + work->device, map_deadline,
-                         [device = work->device, token = work->before](Devices& d) { return d.rewrap(device, token); });
+      const auto do_rewrap = [device = work->device, token = work->before](Devices& d) {
+        return d.rewrap(device, token);
+      };
+      co_await on_device("put back the old wrap on " + work->device, map_deadline, do_rewrap);
     }
     throw *failure;
   }
-  Bytes header = co_await on_device("back up the header of " + work->device, look_deadline,
-                                    [device = work->device](Devices& d) { return d.backup_header(device); });
+  const auto do_backup_header = [device = work->device](Devices& d) { return d.backup_header(device); };
+  Bytes header = co_await on_device("back up the header of " + work->device, look_deadline, do_backup_header);
   work->record.generation = work->after.generation;
   work->record.device_hint = work->device;
   co_await catalogue.changed(work->record, std::move(header));

@@ -49,8 +49,8 @@ VolumeService::State::State(LocalNode local, cluster::Store& shared, keys::NodeK
       unlocking(node_keys) {}
 
 asio::awaitable<Sighting> VolumeService::State::look(std::string device) {
-  Sighting sighting = co_await on_device("read the header of " + device, look_deadline,
-                                         [device](Devices& d) { return d.look(device); });
+  const auto do_look = [device](Devices& d) { return d.look(device); };
+  Sighting sighting = co_await on_device("read the header of " + device, look_deadline, do_look);
   last_seen[sighting.token.volume] = sighting;
   co_return sighting;
 }

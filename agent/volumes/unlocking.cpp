@@ -47,9 +47,11 @@ asio::awaitable<void> serve_one(std::shared_ptr<State> state, keys::Generation g
   std::exception_ptr failure;
   try {
     ++state->batches;
-    found = co_await state->keys.chosen().with(
-        "open DEK groups of generation " + std::to_string(generation),
-        [generation, groups](keys::KekStore& store) { return store.group_keys(generation, groups); });
+    const auto do_group_keys = [generation, groups](keys::KekStore& store) {
+      return store.group_keys(generation, groups);
+    };
+    found = co_await state->keys.chosen().with("open DEK groups of generation " + std::to_string(generation),
+                                               do_group_keys);
   } catch (...) {
     failure = std::current_exception();  // handed to every waiter below
   }

@@ -50,8 +50,9 @@ asio::awaitable<Bytes> VolumeService::header_backup(std::string name) {
   if (drive) {
     const Sighting seen =
         co_await state_->look(drive->device);  // only a header that agrees with itself is worth keeping
+    const auto do_backup_header = [device = seen.device](Devices& d) { return d.backup_header(device); };
     co_return co_await state_->on_device("back up the header of " + seen.device, State::look_deadline,
-                                         [device = seen.device](Devices& d) { return d.backup_header(device); });
+                                         do_backup_header);
   }
   const std::optional<Bytes> kept = co_await state_->catalogue.header_backup(record.volume);
   if (!kept)
@@ -82,9 +83,10 @@ asio::awaitable<Outcome> VolumeService::header_restore(std::string name, std::st
       throw Error(errc::no_such_volume, {"find a header backup of volume", name, "Give a backup file with --file."});
   }
   const auto bytes = std::make_shared<const Bytes>(std::move(*backup));
-  co_await state.on_device(
-      "restore the header of " + device, State::format_deadline,
-      [device, bytes, volume = record.volume](Devices& d) { d.restore_header(device, *bytes, volume); });
+  const auto do_restore_header = [device, bytes, volume = record.volume](Devices& d) {
+    d.restore_header(device, *bytes, volume);
+  };
+  co_await state.on_device("restore the header of " + device, State::format_deadline, do_restore_header);
   const Sighting restored = co_await state.look(device);
   const Secret key = co_await state.unlock(restored.token);  // a backup of a retired generation is found out now
   state.note_success(name);

@@ -9,3 +9,12 @@ if(TARGET volcrypt_agent AND EXISTS ${CMAKE_SOURCE_DIR}/dmtarget/volume.cpp)
                         ${CMAKE_SOURCE_DIR}/tests/support/devices_conformance.cpp
                 LIBS volcrypt_test_node)
 endif()
+if(TARGET volcrypt_test_node AND TARGET volcrypt_failing_program)
+  add_executable(volumes_scenario volumes_scenario.cpp)
+  target_link_libraries(volumes_scenario PRIVATE volcrypt_test_node)
+  volcrypt_test(NAME volumes_crash TIER image TIMEOUT 1800
+                SOURCES volumes_crash.cpp ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
+                LIBS volcrypt_test_node volcrypt_failing_program)
+  target_compile_definitions(volumes_crash PRIVATE VOLCRYPT_VOLUMES_SCENARIO="$<TARGET_FILE:volumes_scenario>")
+  add_dependencies(volumes_crash volumes_scenario)
+endif()
