@@ -53,6 +53,18 @@ std::optional<Mapping> describe_if_there(const std::string& name) {
   }
 }
 
+// False when there was nothing to remove.
+bool request_removal(const std::string& name) {
+  try {
+    Task task(Verb::remove, name);
+    task.when_unused().run();
+    return true;
+  } catch (const Error& error) {
+    if (is_absence(error)) return false;
+    throw;
+  }
+}
+
 // udev's probes hold a device for some milliseconds after a change, so "in use" is looked at again for half a second.
 bool is_gone_soon(const std::string& name) {
   using namespace std::chrono_literals;
@@ -125,21 +137,23 @@ void rename(const std::string& from, const std::string& to) {
 }
 
 Removal remove_mapping(const std::string& name) {
-  try {
-    Task task(Verb::remove, name);
-    task.when_unused().run();
-  } catch (const Error& error) {
-    if (is_absence(error)) return Removal::was_absent;
-    throw;
-  }
+  if (!request_removal(name)) return Removal::was_absent;
   return is_gone_soon(name) ? Removal::removed : Removal::deferred;
 }
 
+// The removal is asked for first: should the swap never come back (I/O of ours that the device below neither answers
+// nor refuses), the mapping still goes with its last user.
 Removal remove_dead_mapping(const std::string& name) {
+  if (!request_removal(name)) return Removal::was_absent;
   std::optional<Mapping> mapping = find_mapping(name);
-  if (!mapping) return Removal::was_absent;
-  if (mapping->has_table) replace_by_errors(name, mapping->sectors);
-  return remove_mapping(name);
+  if (!mapping) return Removal::removed;
+  try {
+    if (mapping->has_table) replace_by_errors(name, mapping->sectors);
+  } catch (const Error& error) {
+    if (!is_absence(error)) throw;
+    return Removal::removed;  // its last user let go in between
+  }
+  return is_gone_soon(name) ? Removal::removed : Removal::deferred;
 }
 
 }  // namespace volcrypt::dm

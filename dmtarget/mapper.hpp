@@ -40,7 +40,9 @@ void rename(const std::string& from, const std::string& to);
 enum class Removal { removed, deferred, was_absent };
 // In-use mappings are removed when their last user closes (deferred). Never forces a busy mapping away.
 Removal remove_mapping(const std::string& name);
-// For a mapping on a dead path: replaces the table by "error" so that waiting I/O ends, then removes (deferred).
+// For a mapping on a dead path: asks for the removal, and if it is in use replaces its table by "error", so that I/O
+// which waits in the mapping ends. I/O that the device below neither answers nor refuses cannot be taken back: then
+// this waits (the caller has a deadline), holds up no other mapping, and the removal stays asked for.
 Removal remove_dead_mapping(const std::string& name);
 
 }  // namespace volcrypt::dm

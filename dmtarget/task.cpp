@@ -18,6 +18,8 @@
 namespace volcrypt::dm {
 namespace {
 
+constexpr std::chrono::seconds udev_patience{30};
+
 struct VerbFacts {
   int type;
   const char* operation;
@@ -71,7 +73,7 @@ bool udev_is_done(std::uint32_t cookie) {
 void wait_for_udev(std::uint32_t cookie) {
   using namespace std::chrono_literals;
   auto pause = 1ms;
-  const auto give_up = std::chrono::steady_clock::now() + 60s;
+  const auto give_up = std::chrono::steady_clock::now() + udev_patience;
   while (!udev_is_done(cookie)) {
     if (std::chrono::steady_clock::now() >= give_up) {
       // A udev worker was killed or hangs. The mapping is what it is; the semaphore must not outlive us.

@@ -38,7 +38,7 @@ class Task {
   Task(Verb verb, const std::string& name);  // the name is empty for Verb::list only
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
-  ~Task();  // waits for udev at most a minute, then closes the cookie itself
+  ~Task();  // waits for udev at most 30 seconds, then closes the cookie itself
 
   Task& rename_to(const std::string& name);
   Task& when_unused();    // remove: now, or when the last user closes
