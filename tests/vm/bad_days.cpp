@@ -56,9 +56,9 @@ BOOST_FIXTURE_TEST_CASE(a_changed_boot_state_seals_out_and_its_approval_brings_t
   BOOST_TEST(server.show("volcryptctl get clusterinfo").find("sealed out") != std::string::npos);
   BOOST_TEST(server.machine.run("test -e /dev/mapper/data1").exit_code != 0);
 
-  server.show_refusal("volcryptctl node approve-boot-state --authority-file /root/authority.json --passphrase-fd 3" +
+  server.show_refusal("volcryptctl --passphrase-fd 3 node approve-boot-state --authority-file /root/authority.json" +
                       passphrase_on(3, "not the passphrase"));
-  server.show("volcryptctl node approve-boot-state --authority-file /root/authority.json --passphrase-fd 3" +
+  server.show("volcryptctl --passphrase-fd 3 node approve-boot-state --authority-file /root/authority.json" +
               passphrase_on(3, Server::authority_passphrase));
   server.await_condition("data1", "attached");
   server.machine.eventually("mountpoint -q /srv/data1 || mount /srv/data1");
@@ -83,11 +83,11 @@ BOOST_FIXTURE_TEST_CASE(a_cleared_tpm_is_named_and_recovery_opens_the_volume_wit
   BOOST_TEST(refusal.find("recovery open") != std::string::npos);
 
   server.machine.must("systemctl stop volcryptd.service && mv /var/lib/volcrypt /root/gone");
-  server.show_refusal("volcryptctl recovery open --device " + std::string(drive_node) +
-                      " --bundle /root/bundle.json --recovery-file /root/recovery.json --passphrase-fd 3" +
+  server.show_refusal("volcryptctl --passphrase-fd 3 recovery open --device " + std::string(drive_node) +
+                      " --bundle /root/bundle.json --recovery-file /root/recovery.json" +
                       passphrase_on(3, "not the passphrase"));
-  server.show("volcryptctl recovery open --device " + std::string(drive_node) +
-              " --bundle /root/bundle.json --recovery-file /root/recovery.json --passphrase-fd 3" +
+  server.show("volcryptctl --passphrase-fd 3 recovery open --device " + std::string(drive_node) +
+              " --bundle /root/bundle.json --recovery-file /root/recovery.json" +
               passphrase_on(3, Server::recovery_passphrase));
   server.machine.must("mount /dev/mapper/data1 /srv/data1");
   expect_files();
@@ -108,6 +108,6 @@ BOOST_FIXTURE_TEST_CASE(ten_power_cuts_under_io_and_everything_still_opens, With
   }
   server.machine.eventually("volcryptctl -o json get clusterinfo | grep -q NoRotation", std::chrono::seconds{90});
   server.show("volcryptctl get clusterinfo");
-  server.show("volcryptctl recovery verify --recovery-file /root/recovery.json --passphrase-fd 3" +
+  server.show("volcryptctl --passphrase-fd 3 recovery verify --recovery-file /root/recovery.json" +
               passphrase_on(3, Server::recovery_passphrase));
 }

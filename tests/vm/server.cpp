@@ -45,8 +45,8 @@ void Server::install_package() {
 
 void Server::make_cluster(Protection protection) {
   show(
-      "volcryptctl cluster init --name demo --authority-file /root/authority.json --recovery-file /root/recovery.json"
-      " --authority-passphrase-fd 3 --recovery-passphrase-fd 4" +
+      "volcryptctl --passphrase-fd 3 --passphrase-fd 4 cluster init --name demo --authority-file /root/authority.json"
+      " --recovery-file /root/recovery.json" +
       passphrase_on(3, authority_passphrase) + passphrase_on(4, recovery_passphrase));
   show("volcryptctl enable feature-flag cluster-encryption");
   const std::string kind = protection == Protection::tpm ? "tpm" : "software";
@@ -59,12 +59,12 @@ boost::json::value Server::ask(const std::string& arguments) {
 }
 
 std::string Server::condition(const std::string& volume) {
-  return std::string(ask("get volume " + volume).at("condition").as_string());
+  return std::string(ask("get volume " + volume).at("state").as_string());
 }
 
 void Server::await_condition(const std::string& volume, const std::string& wanted, std::chrono::seconds deadline) {
   machine.eventually(
-      "volcryptctl -o json get volume " + volume + " | tr -d ' \\n' | grep -q '\"condition\":\"" + wanted + "\"'",
+      "volcryptctl -o json get volume " + volume + " | tr -d ' \\n' | grep -q '\"state\":\"" + wanted + "\"'",
       deadline);
 }
 

@@ -106,7 +106,7 @@ void tell_the_story(Server& server, Protection protection) {
   pull_and_plug(server, *drives[1]);
   reboot(server);
   server.transcript().chapter("The recovery key is proved against the present blobs");
-  server.show("volcryptctl recovery verify --recovery-file /root/recovery.json --passphrase-fd 3" +
+  server.show("volcryptctl --passphrase-fd 3 recovery verify --recovery-file /root/recovery.json" +
               passphrase_on(3, Server::recovery_passphrase));
   search_the_raw_drives(server, drives);
 }
