@@ -160,7 +160,8 @@ asio::awaitable<void> ClusterService::init(SignedMembership membership) {
   const auto pinned = co_await state.pin.read();
   const auto entry = co_await state.stored(store_key::membership);
   const auto value = to_json(membership);
-  const bool repeated = entry && entry->value == value;
+  // The document counts: the same one may have been signed twice.
+  const bool repeated = entry && parse_signed_membership(entry->value).document == membership.document;
   if ((entry && !repeated) || (pinned && pinned->newest.document != membership.document)) {
     throw Error(errc::wrong_state, {"make", "cluster " + volcrypt::quoted(opened.cluster_name),
                                     "This node belongs to a cluster already."});
@@ -177,6 +178,7 @@ asio::awaitable<void> ClusterService::init(SignedMembership membership) {
   } catch (const std::exception&) {
     failure = std::current_exception();
   }
+  if (failure && repeated) std::rethrow_exception(failure);
   if (failure) {  // nothing depends on the document yet
     const auto stored = co_await state.stored(store_key::membership);
     if (stored && stored->value == value) {

@@ -49,10 +49,10 @@ BOOST_AUTO_TEST_CASE(an_encryption_state_has_exactly_this_spelling) {
 }
 
 BOOST_AUTO_TEST_CASE(the_vendors_spelling_of_encrypting_is_read_and_ours_is_written) {
-  const auto ours = changed(changed(changed(distributing, "DistributingKEK", "EncryptingDEKs"), R"("distributing":"5")",
-                                    R"("distributing":"0")"),
-                            R"("proved":[")" + uuid_a + R"("],"rewrapped":[])",
-                            R"("proved":[],"rewrapped":[")" + uuid_a + R"("])");
+  const auto ours =
+      changed(changed(changed(distributing, "DistributingKEK", "EncryptingDEKs"), R"("distributing":"5")",
+                      R"("distributing":"0")"),
+              R"("proved":[")" + uuid_a + R"("],"rewrapped":[])", R"("proved":[],"rewrapped":[")" + uuid_a + R"("])");
   const auto vendors = changed(ours, "EncryptingDEKs", "EncryptyingDEKs");
   BOOST_TEST(to_json(parse_encryption_state(vendors)) == ours);
 }
@@ -80,9 +80,9 @@ BOOST_AUTO_TEST_CASE(an_encryption_state_that_is_not_exactly_ours_is_refused) {
 BOOST_AUTO_TEST_CASE(an_encryption_state_that_contradicts_itself_is_refused) {
   BOOST_TEST(refused(changed(distributing, R"("current":"3")", R"("current":"0")")));
   BOOST_TEST(refused(changed(distributing, R"("current":"3")", R"("current":"6")")));
-  BOOST_TEST(refused(changed(distributing, R"(["1"])", R"(["1","2"])")));   // previous and retiring
-  BOOST_TEST(refused(changed(distributing, R"(["2"])", R"(["2","3"])")));   // current and retiring
-  BOOST_TEST(refused(changed(distributing, R"(["1"])", R"(["1","4"])")));   // previous above current
+  BOOST_TEST(refused(changed(distributing, R"(["1"])", R"(["1","2"])")));  // previous and retiring
+  BOOST_TEST(refused(changed(distributing, R"(["2"])", R"(["2","3"])")));  // current and retiring
+  BOOST_TEST(refused(changed(distributing, R"(["1"])", R"(["1","4"])")));  // previous above current
   BOOST_TEST(refused(changed(distributing, R"("distributing":"5")", R"("distributing":"4")")));
   BOOST_TEST(refused(changed(distributing, R"("distributing":"5")", R"("distributing":"0")")));
   BOOST_TEST(refused(changed(distributing, R"("highest_used":"5")", R"("highest_used":"4")")));
@@ -106,7 +106,8 @@ BOOST_AUTO_TEST_CASE(a_volume_record_comes_back_as_it_was) {
   BOOST_TEST(back.generation == record.generation);
   BOOST_TEST(!back.present.has_value());
   BOOST_CHECK_THROW(parse_volume_record(changed(text, "data1", "../data1")), Error);
-  BOOST_CHECK_THROW(parse_volume_record(changed(text, R"("generation":"18446744073709551615")", R"("generation":"0")")), Error);
+  BOOST_CHECK_THROW(parse_volume_record(changed(text, R"("generation":"18446744073709551615")", R"("generation":"0")")),
+                    Error);
 }
 
 BOOST_AUTO_TEST_CASE(a_generations_record_and_a_recovery_blob_come_back_as_they_were) {
