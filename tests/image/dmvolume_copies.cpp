@@ -1,5 +1,6 @@
 // Damage to one header copy is repaired and told; damage to both is an error of its own. FAILURES.md sections A and C.
 #define BOOST_TEST_DYN_LINK
+#include <boost/json.hpp>
 #include <boost/test/unit_test.hpp>
 
 #include "dmtarget/error.hpp"

@@ -1,7 +1,7 @@
 // A header is made, opened, given another token, and read by cryptsetup itself; on plain files.
 #define BOOST_TEST_DYN_LINK
 #include <array>
-#include <boost/json/object.hpp>
+#include <boost/json.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cstdio>
 
