@@ -169,6 +169,7 @@ json::object render(const volumes::Outcome& outcome) {
 
 json::object render_boot_state(const keys::BootReport& report, const cluster::MemberEntry* member) {
   json::object object = render(report);
+  object.emplace("node", member ? json::value(member->node.str()) : json::value(nullptr));
   json::array approved;
   if (member) {
     const auto& states = member->tpm_approvals.boot_states;

@@ -23,7 +23,7 @@ json::array render(const std::vector<cluster::EnableCheck>& checks);
 json::object render(const volumes::VolumeView& volume);
 json::object render(const volumes::Outcome& outcome);  // {"changed": true, "volume": {...}}
 
-// PCRs now, the approved states of this node, and in words what the next boot will do.
+// PCRs now, and the approved states of this node, newest first; `member` is null before init.
 json::object render_boot_state(const keys::BootReport& report, const cluster::MemberEntry* member);
 
 }  // namespace volcrypt::control

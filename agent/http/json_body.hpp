@@ -28,6 +28,7 @@ class JsonObject {
  public:
   // `what` names the whole in errors: "the request's body".
   JsonObject(std::string_view text, std::string what);
+  JsonObject(const char* text, std::string what) : JsonObject(std::string_view(text), std::move(what)) {}
   JsonObject(const json::value& value, std::string what);
 
   std::string string(std::string_view name);

@@ -1,0 +1,219 @@
+// Verbs on the cluster: feature flag, enabling, status, rotation.
+#include <chrono>
+#include <thread>
+
+#include "agent/cli/table.hpp"
+#include "agent/cli/verbs.hpp"
+
+namespace volcrypt::cli {
+
+namespace {
+
+std::string lines_of(const json::value& value, std::initializer_list<const char*> path) {
+  const auto* found = find(value, path);
+  std::string lines;
+  if (!found || !found->is_array()) return lines;
+  for (const auto& line : found->get_array()) lines += (lines.empty() ? "" : "\n") + text_at(line, {});
+  return lines;
+}
+
+std::uint64_t number_at(const json::value& value, std::initializer_list<const char*> path) {
+  const auto* found = find(value, path);
+  boost::system::error_code failed;
+  const auto number = found ? found->to_number<std::uint64_t>(failed) : 0;
+  return failed ? 0 : number;
+}
+
+std::string pcr_policy(const json::value& info) {
+  const std::string pcrs = text_at(info, {"bootState", "pcrs"});
+  if (text_at(info, {"encryptionState", "keyProtection"}) == "software") return "none (software protection)";
+  if (pcrs == "-") return "no PCRs bound";
+  return "PCR " + pcrs +
+         (text_at(info, {"bootState", "approvedNow"}) == "yes" ? ", this boot is approved"
+                                                               : ", this boot is NOT approved");
+}
+
+std::string describe(const json::value& info) {
+  Listing listing;
+  const auto* cluster = find(info, {"cluster"});
+  if (!cluster || cluster->is_null()) {
+    listing.add("Cluster", "none yet; make one by: volcryptctl cluster init");
+  } else {
+    listing.add("Cluster", text_at(info, {"cluster", "name"}));
+    listing.add("Cluster id", text_at(info, {"cluster", "id"}));
+    listing.add("Membership", "version " + text_at(info, {"cluster", "membershipVersion"}) + ", trust epoch " +
+                                  text_at(info, {"cluster", "trustEpoch"}));
+  }
+  listing.add("Encryption state", text_at(info, {"encryptionState", "state"}));
+  listing.add("Feature flag", text_at(info, {"encryptionState", "featureFlag"}) == "yes" ? "on" : "off");
+  listing.add("Key protection", text_at(info, {"encryptionState", "keyProtection"}));
+  listing.add("Current KEK generation", text_at(info, {"encryptionState", "currentKekGeneration"}));
+  listing.add("Previous KEK generations", text_at(info, {"encryptionState", "previousKekGenerations"}));
+  listing.add("Rotation state", text_at(info, {"encryptionState", "rotationState"}));
+  if (const auto waiting = text_at(info, {"rotation", "waitingFor"}); waiting != "-") {
+    listing.add("Rotation waits for", waiting);
+  }
+  if (const auto failure = text_at(info, {"rotation", "lastFailure"}); failure != "-") {
+    listing.add("Last rotation failure", failure);
+  }
+  listing.add("PCR policy", pcr_policy(info));
+  const bool verified = text_at(info, {"recovery", "verified"}) == "yes";
+  listing.add("Recovery key", verified ? "verified at " + text_at(info, {"recovery", "verifiedAt"}) : "never verified");
+  listing.add("Agent version", text_at(info, {"version"}));
+  if (const auto warnings = lines_of(info, {"warnings"}); !warnings.empty()) listing.add("Warnings", warnings);
+  return listing.text();
+}
+
+// What decides whether a line of progress says anything new.
+std::string progress_of(const json::value& rotation, std::uint64_t& done, std::uint64_t& total) {
+  done = total = 0;
+  if (const auto* members = find(rotation, {"members"}); members && members->is_array()) {
+    for (const auto& member : members->get_array()) {
+      done += number_at(member, {"done"});
+      total += number_at(member, {"total"});
+    }
+  }
+  const std::string state = text_at(rotation, {"rotationState"});
+  if (state == "DistributingKEK") return state + ": generation " + text_at(rotation, {"distributingKekGeneration"});
+  return state + ": " + std::to_string(done) + " of " + std::to_string(total) + " volumes under generation " +
+         text_at(rotation, {"currentKekGeneration"});
+}
+
+class ProgressLine {
+ public:
+  explicit ProgressLine(const Session& session) : session_(session) {}
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  ~ProgressLine() {
+    if (drawn_) std::fputs("\r\033[K", stderr);
+  }
+
+  void draw(const json::value& rotation) {
+    std::uint64_t done = 0, total = 0;
+    const std::string text = progress_of(rotation, done, total);
+    if (session_.watched()) {
+      std::fprintf(stderr, "\r\033[K%s %s", progress_bar(done, total, 24).c_str(), printable(text).c_str());
+      drawn_ = true;
+    } else if (text.substr(0, text.find(':')) != phase_) {  // into a log: one line for each phase
+      phase_ = text.substr(0, text.find(':'));
+      session_.note(text);
+    }
+  }
+
+ private:
+  const Session& session_;
+  bool drawn_ = false;
+  std::string phase_;
+};
+
+// What the end of a rotation leaves to be said: failures of single volumes, drives that were away.
+std::string leftovers(const json::value& rotation) {
+  std::string text;
+  if (const auto* members = find(rotation, {"members"}); members && members->is_array()) {
+    for (const auto& member : members->get_array()) {
+      for (const auto& failure : find(member, {"failures"}) ? find(member, {"failures"})->as_array() : json::array{}) {
+        text += "failed: " + text_at(failure, {}) + "\n";
+      }
+      const auto absent = number_at(member, {"absent"});
+      if (absent > 0) {
+        text += std::to_string(absent) + " volumes of " + text_at(member, {"name"}) +
+                " were absent and keep a previous generation until their drives return\n";
+      }
+    }
+  }
+  return text;
+}
+
+ExitStatus wait_for_rotation(Session& session, const std::string& generation, unsigned timeout) {
+  const auto begin = std::chrono::steady_clock::now();
+  json::value rotation;
+  {
+    ProgressLine line(session);
+    for (;;) {
+      rotation = session.agent.get("/v1/rotation");
+      if (text_at(rotation, {"rotationState"}) == "NoRotation") break;
+      line.draw(rotation);
+      if (timeout > 0 && std::chrono::steady_clock::now() - begin > std::chrono::seconds(timeout)) {
+        throw Failure(ExitStatus::timed_out,
+                      "cannot wait longer for the rotation: " + text_at(rotation, {"waitingFor"}) +
+                          ". It goes on by itself; look with: volcryptctl get clusterinfo.");
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    }
+  }
+  const bool current = text_at(rotation, {"currentKekGeneration"}) == generation;
+  if (!current) {
+    throw Failure(ExitStatus::failed, "cannot rotate to generation " + generation + ": " +
+                                          text_at(rotation, {"lastFailure"}) +
+                                          ". The previous generation stays current.");
+  }
+  const std::string left = leftovers(rotation);
+  session.show(rotation, "Generation " + generation + " is current.\n" + left);
+  return left.find("failed: ") == std::string::npos ? ExitStatus::done : ExitStatus::failed;
+}
+
+}  // namespace
+
+ExitStatus enable_feature_flag(Session& session) {
+  const auto answer = session.agent.post("/v1/features/cluster-encryption", json::object{});
+  const bool changed = text_at(answer, {"changed"}) == "yes";
+  session.show(answer, changed ? "Feature flag cluster-encryption is on.\n"
+                               : "Feature flag cluster-encryption was on already; nothing changed.\n");
+  return ExitStatus::done;
+}
+
+ExitStatus enable_encryption(Session& session, const EnableOptions& options) {
+  const json::object body{{"protection", options.protection}};
+  if (options.only_check == Checking::no) {
+    const auto answer = session.agent.post("/v1/encryption", body);
+    const bool changed = text_at(answer, {"changed"}) == "yes";
+    session.show(answer, changed ? "Cluster encryption is enabled (" + options.protection + ").\n"
+                                 : "Cluster encryption was enabled already; nothing changed.\n");
+    return ExitStatus::done;
+  }
+  const auto answer = session.agent.post("/v1/encryption/check", body);
+  Table table({{"NODE"}, {"FINDING"}});
+  if (const auto* nodes = find(answer, {"nodes"}); nodes && nodes->is_array()) {
+    for (const auto& node : nodes->get_array()) {
+      const auto* failures = find(node, {"failures"});
+      if (!failures || !failures->is_array() || failures->get_array().empty()) {
+        table.add({text_at(node, {"node"}), "ready"});
+        continue;
+      }
+      for (const auto& failure : failures->get_array()) table.add({text_at(node, {"node"}), text_at(failure, {})});
+    }
+  }
+  session.show(answer, table.text());
+  return text_at(answer, {"ready"}) == "yes" ? ExitStatus::done : ExitStatus::refused;
+}
+
+ExitStatus get_clusterinfo(Session& session) {
+  const auto info = session.agent.get("/v1/clusterinfo");
+  session.show(info, describe(info));
+  return ExitStatus::done;
+}
+
+ExitStatus get_nodes(Session& session) {
+  const auto info = session.agent.get("/v1/clusterinfo");
+  const auto* members = find(info, {"cluster", "members"});
+  Table table({{"NAME"}, {"ID"}, {"TPM"}, {"ADDRESSES"}});
+  const json::array none;
+  const auto& all = members && members->is_array() ? members->get_array() : none;
+  for (const auto& member : all) {
+    table.add(
+        {text_at(member, {"name"}), text_at(member, {"id"}), text_at(member, {"tpm"}), text_at(member, {"addresses"})});
+  }
+  session.show(json::object{{"nodes", all}}, table.text());
+  return ExitStatus::done;
+}
+
+ExitStatus rotate(Session& session, const RotateOptions& options) {
+  const auto answer = session.agent.post("/v1/rotation", json::object{});
+  const std::string generation = text_at(answer, {"generation"});
+  if (options.wait == Waiting::yes) return wait_for_rotation(session, generation, options.timeout);
+  session.show(answer,
+               "Rotation to generation " + generation + " has begun; follow it with: volcryptctl get clusterinfo\n");
+  return ExitStatus::done;
+}
+
+}  // namespace volcrypt::cli

@@ -1,0 +1,263 @@
+// The tree of verbs. Each has its help and an example; options stand in the structs of session.hpp.
+#include "agent/cli/command_line.hpp"
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <sstream>
+
+#include "agent/cli/verbs.hpp"
+
+namespace volcrypt::cli {
+
+namespace {
+
+// What options are parsed into; lives until the verb has run.
+struct Options {
+  Settings settings;
+  std::string format = "table";
+  std::string pcrs;
+  std::string name, device, file;
+  bool reuse_keys = false, check = false, wait = false, yes = false;
+  unsigned settle_timeout = 90;
+  InitOptions init;
+  EnableOptions enable;
+  CreateOptions create;
+  RotateOptions rotate;
+  ApproveOptions approve;
+  std::string pcr_digest;
+  RecoveryOpenOptions open;
+  std::function<ExitStatus(Session&)> verb;
+};
+
+std::optional<std::string> given(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional<std::string>(text);
+}
+
+class Tree {
+ public:
+  explicit Tree(Options& options) : app_("Controls volcrypt on this server.", "volcryptctl"), options_(options) {
+    app_.fallthrough();
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", "volcryptctl " VOLCRYPT_VERSION, "Print the version and exit");
+    app_.set_help_flag("-h,--help", "Print this help and exit");
+    app_.add_option("-o,--format", options.format, "Output: table (default), json or yaml")
+        ->check(CLI::IsMember({"table", "json", "yaml", "names"}));
+    app_.add_option("--socket", options.settings.socket, "The agent's control socket")->capture_default_str();
+    app_.add_option(
+            "--passphrase-fd", options.settings.passphrase_fds,
+            "Read a passphrase from this file descriptor; several are used in the order that the verb names them")
+        ->check(CLI::Range(0, 1023))
+        ->allow_extra_args(false);
+    app_.footer("Manual page: volcryptctl(1). Exit codes stand there.");
+    cluster_verbs();
+    get_verbs();
+    volume_verbs();
+    node_verbs();
+    recovery_verbs();
+    completion_verb();
+  }
+
+  CLI::App& app() { return app_; }
+
+ private:
+  static CLI::App& group(CLI::App& parent, const std::string& name, const std::string& help) {
+    auto& sub = *parent.add_subcommand(name, help);
+    sub.require_subcommand(1);
+    return sub;
+  }
+
+  CLI::App& verb(CLI::App& parent, const std::string& name, const std::string& help, const std::string& example,
+                 std::function<ExitStatus(Session&)> run) {
+    auto& sub = *parent.add_subcommand(name, help);
+    sub.footer("Example:\n  " + example);
+    sub.callback([this, run = std::move(run)] { options_.verb = run; });
+    return sub;
+  }
+
+  void cluster_verbs() {
+    auto& o = options_;
+    auto& cluster = group(app_, "cluster", "Make the cluster");
+    auto& init = verb(
+        cluster, "init",
+        "Make a cluster of this node. Asks for two passphrases (authority key, recovery key) and writes two key files",
+        "volcryptctl cluster init --name vault --pcrs 7", [&o](Session& session) {
+          o.init.reuse_keys = o.reuse_keys ? Reuse::yes : Reuse::no;
+          if (!o.pcrs.empty()) o.init.pcrs = parse_pcrs(o.pcrs);
+          return cluster_init(session, o.init);
+        });
+    init.add_option("--name", o.init.name, "The cluster's name")->capture_default_str();
+    init.add_option("--authority-file", o.init.authority_file, "New file for the authority key (NAME-authority.json)");
+    init.add_option("--recovery-file", o.init.recovery_file, "New file for the recovery key (NAME-recovery.json)");
+    init.add_option("--pcrs", o.pcrs, "PCRs of bank SHA-256 that must not change, as 7 or 7,14, or none (default 7)");
+    init.add_flag("--reuse-keys", o.reuse_keys, "Use key files that an earlier try has written");
+
+    auto& enable = group(app_, "enable", "Switch a feature flag or cluster encryption on");
+    auto& feature = group(enable, "feature-flag", "Switch a feature flag on");
+    verb(feature, "cluster-encryption", "Allow cluster encryption to be enabled",
+         "volcryptctl enable feature-flag cluster-encryption", enable_feature_flag);
+    auto& encryption = verb(enable, "cluster-encryption", "Check everything, then make KEK generation 1",
+                            "volcryptctl enable cluster-encryption --protection tpm", [&o](Session& session) {
+                              o.enable.only_check = o.check ? Checking::yes : Checking::no;
+                              return enable_encryption(session, o.enable);
+                            });
+    encryption.add_option("--protection", o.enable.protection, "Where the KEK lives: tpm or software")
+        ->check(CLI::IsMember({"tpm", "software"}))
+        ->capture_default_str();
+    encryption.add_flag("--check", o.check, "Only check, change nothing");
+
+    auto& rotation = group(app_, "rotate", "Rotate a key");
+    auto& kek = verb(rotation, "cluster-root-key", "Make a new KEK generation and rewrap every volume's key, online",
+                     "volcryptctl rotate cluster-root-key --wait", [&o](Session& session) {
+                       o.rotate.wait = o.wait ? Waiting::yes : Waiting::no;
+                       return rotate(session, o.rotate);
+                     });
+    kek.add_flag("--wait", o.wait, "Wait until it is done and show progress");
+    kek.add_option("--timeout", o.rotate.timeout, "Wait at most this many seconds (0: no limit)")
+        ->capture_default_str();
+  }
+
+  void get_verbs() {
+    auto& o = options_;
+    auto& get = group(app_, "get", "Show the cluster, its nodes or its volumes");
+    verb(get, "clusterinfo", "Encryption and rotation state, protection, PCR policy, warnings",
+         "volcryptctl get clusterinfo -o json", get_clusterinfo);
+    verb(get, "nodes", "The nodes of the cluster", "volcryptctl get nodes", get_nodes);
+    verb(get, "volumes", "Every volume with its state", "volcryptctl get volumes", get_volumes);
+    auto& one = verb(get, "volume", "One volume in detail", "volcryptctl get volume data1",
+                     [&o](Session& session) { return get_volume(session, o.name); });
+    name_of(one);
+  }
+
+  void volume_verbs() {
+    auto& o = options_;
+    auto& create = group(app_, "create", "Make a volume");
+    auto& make = verb(create, "volume", "Format a device as an encrypted volume and attach it as /dev/mapper/NAME",
+                      "volcryptctl create volume data1 --device /dev/sdb",
+                      [&o](Session& session) { return create_volume(session, o.create); });
+    make.add_option("NAME", o.create.name, "Name under /dev/mapper")->required();
+    make.add_option("--device", o.create.device, "The device to format; it must be blank")->required();
+    make.add_flag("--erase-existing-data", o.create.erase_existing_data, "Format although the device is not blank");
+    make.add_flag("--allow-discards", o.create.allow_discards, "Pass discards down; it shows which sectors are unused");
+
+    auto& remove = group(app_, "delete", "Erase a volume");
+    auto& erase = verb(remove, "volume", "Crypto-erase: nobody can read the volume any more. Asks to type the name",
+                       "volcryptctl delete volume data1", [&o](Session& session) {
+                         return delete_volume(session, o.name, o.yes ? Confirmation::given : Confirmation::ask);
+                       });
+    name_of(erase);
+    erase.add_flag("--yes", o.yes, "Do not ask");
+
+    auto& attaching =
+        verb(app_, "attach",
+             "Make /dev/mapper/NAME of a volume, of what is on a device, or of a volume from exactly that device",
+             "volcryptctl attach data1\n  volcryptctl attach --device /dev/sdb", [&o](Session& session) {
+               if (o.name.empty() && o.device.empty()) {
+                 throw Failure(ExitStatus::usage, "cannot attach: give a volume's NAME, or --device.");
+               }
+               return attach(session, given(o.name), given(o.device));
+             });
+    attaching.add_option("NAME", o.name, "The volume's name");
+    attaching.add_option("--device", o.device, "The device that carries it");
+    auto& detaching = verb(app_, "detach", "Remove /dev/mapper/NAME; refused while it is in use",
+                           "volcryptctl detach data1", [&o](Session& session) { return detach(session, o.name); });
+    name_of(detaching);
+
+    auto& header = group(app_, "header", "Back up or restore a volume's header");
+    auto& backup = verb(header, "backup", "Write the header to a file; it holds no key in clear",
+                        "volcryptctl header backup data1 --output data1.header",
+                        [&o](Session& session) { return header_backup(session, o.name, o.file); });
+    name_of(backup);
+    backup.add_option("--output", o.file, "New file")->required();
+    auto& restore = verb(header, "restore", "Write a header back to the volume's device",
+                         "volcryptctl header restore data1 --device /dev/sdb",
+                         [&o](Session& session) { return header_restore(session, o.name, o.device, given(o.file)); });
+    name_of(restore);
+    restore.add_option("--device", o.device, "The device whose header is damaged")->required();
+    restore.add_option("--input", o.file, "A file of `header backup`; without it the agent's newest backup");
+
+    auto& settling =
+        verb(app_, "settle", "Wait until every volume of this node is attached or has failed visibly",
+             "volcryptctl settle --timeout 60", [&o](Session& session) { return settle(session, o.settle_timeout); });
+    settling.add_option("--timeout", o.settle_timeout, "Seconds")->check(CLI::Range(0, 3600))->capture_default_str();
+  }
+
+  void node_verbs() {
+    auto& o = options_;
+    auto& node = group(app_, "node", "Boot state of this node");
+    verb(node, "boot-state", "PCRs now, approved states, and what happens at the next boot",
+         "volcryptctl node boot-state", boot_state);
+    auto& approve =
+        verb(node, "approve-boot-state", "Let the authority approve a boot state of this node",
+             "volcryptctl node approve-boot-state --authority-file vault-authority.json", [&o](Session& session) {
+               o.approve.pcr_digest = given(o.pcr_digest);
+               return approve_boot_state(session, o.approve);
+             });
+    approve.add_option("--authority-file", o.approve.authority_file, "The authority's key file")->required();
+    approve.add_option("--pcr-digest", o.pcr_digest, "Digest to approve, hexadecimal (default: the present one)");
+  }
+
+  void recovery_verbs() {
+    auto& o = options_;
+    auto& recovery = group(app_, "recovery", "Prove and use the recovery key");
+    auto& verify = verb(recovery, "verify", "Open every present recovery blob with the recovery key",
+                        "volcryptctl recovery verify --recovery-file vault-recovery.json",
+                        [&o](Session& session) { return recovery_verify(session, o.open.recovery_file); });
+    verify.add_option("--recovery-file", o.open.recovery_file, "The recovery key file")->required();
+    auto& bundle = verb(recovery, "export", "Write the recovery bundle; repeat after each rotation",
+                        "volcryptctl recovery export --output vault-bundle.json",
+                        [&o](Session& session) { return recovery_export(session, o.file); });
+    bundle.add_option("--output", o.file, "New file")->required();
+    auto& open = verb(
+        recovery, "open", "Attach a volume with bundle and recovery key; needs no agent, cluster or TPM",
+        "volcryptctl recovery open --device /dev/sdb --bundle vault-bundle.json --recovery-file vault-recovery.json",
+        [&o](Session& session) {
+          o.open.name = given(o.name);
+          return recovery_open(session, o.open);
+        });
+    open.add_option("--device", o.open.device, "The volume's drive")->required();
+    open.add_option("--bundle", o.open.bundle, "File of `recovery export`")->required();
+    open.add_option("--recovery-file", o.open.recovery_file, "The recovery key file")->required();
+    open.add_option("--name", o.name, "Name under /dev/mapper (default: the volume's)");
+  }
+
+  void completion_verb() {
+    auto& completion = group(app_, "completion", "Print a shell's completion script");
+    verb(completion, "bash", "For bash", "source <(volcryptctl completion bash)", [](Session&) {
+      print(bash_completion);
+      return ExitStatus::done;
+    });
+  }
+
+  void name_of(CLI::App& sub) { sub.add_option("NAME", options_.name, "The volume's name")->required(); }
+
+  CLI::App app_;
+  Options& options_;
+};
+
+Format format_of(const std::string& text) {
+  if (text == "json") return Format::json;
+  if (text == "yaml") return Format::yaml;
+  return text == "names" ? Format::names : Format::human;
+}
+
+}  // namespace
+
+Parsed parse_command_line(const std::vector<std::string>& words) {
+  const auto options = std::make_shared<Options>();
+  Tree tree(*options);
+  Parsed parsed;
+  try {
+    tree.app().parse(std::vector<std::string>(words.rbegin(), words.rend()));  // CLI11 takes them from the back
+  } catch (const CLI::ParseError& ended) {
+    std::ostringstream out, err;
+    const int code = tree.app().exit(ended, out, err);
+    parsed.status = code == 0 ? ExitStatus::done : ExitStatus::usage;
+    parsed.text = code == 0 ? out.str() : "volcryptctl: cannot read the command line: " + err.str();
+    return parsed;
+  }
+  options->settings.format = format_of(options->format);
+  parsed.invocation = Invocation{options->settings, [options](Session& session) { return options->verb(session); }};
+  return parsed;
+}
+
+}  // namespace volcrypt::cli

@@ -1,0 +1,33 @@
+// The operator's files, over runtime/durable_file.
+#include "agent/cli/file.hpp"
+
+#include "agent/cli/exit_status.hpp"
+#include "agent/runtime/durable_file.hpp"
+
+namespace volcrypt::cli {
+
+std::string absolute(const std::string& path) {
+  if (path.empty())
+    throw Failure(ExitStatus::usage, "cannot use the device: its path is empty. Give for example /dev/sdb.");
+  return std::filesystem::absolute(path).native();
+}
+
+Bytes read_whole_file(const std::filesystem::path& file, std::size_t limit) {
+  auto content = runtime::read_file(file, limit);
+  if (!content) {
+    throw Failure(ExitStatus::not_found, "cannot read " + file.native() + ": no such file. Look at the path.");
+  }
+  return std::move(*content);
+}
+
+void write_new_file(const std::filesystem::path& file, ByteView content) {
+  try {
+    runtime::create_durably(file, content);
+  } catch (const Error& error) {
+    if (error.code() != errc::already_exists) throw;
+    throw Failure(ExitStatus::refused, "cannot write " + file.native() +
+                                           ": a file of that name exists. Move it away or choose another name.");
+  }
+}
+
+}  // namespace volcrypt::cli

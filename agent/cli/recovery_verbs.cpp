@@ -1,0 +1,138 @@
+// Verbs of recovery: prove the recovery key against the present blobs, export the bundle, and open a drive with both on
+// a machine that has no agent, cluster or TPM. The only verbs that touch keys of volumes; they do it in Secrets.
+#include <algorithm>
+
+#include "agent/cli/file.hpp"
+#include "agent/cli/table.hpp"
+#include "agent/cli/verbs.hpp"
+#include "agent/keys/dek_wrap.hpp"
+#include "agent/keys/recovery.hpp"
+#include "dmtarget/luks.hpp"
+#include "dmtarget/mapper.hpp"
+#include "dmtarget/name.hpp"
+#include "dmtarget/volume.hpp"
+
+namespace volcrypt::cli {
+
+namespace {
+
+using keys::AdminKey;
+
+constexpr std::size_t bundle_file_limit = 1024 * 1024;  // bytes, as in keys/recovery.hpp
+
+AdminKey open_recovery_key(Session& session, const std::string& file) {
+  AdminKey key = AdminKey::open(file, session.passphrases.next("the recovery key", Asking::once));
+  if (key.purpose() != AdminKey::Purpose::recovery) {
+    throw Failure(ExitStatus::wrong_key, "cannot use " + file + ": it holds the authority key, not the recovery key.");
+  }
+  return key;
+}
+
+void require_same_cluster(const AdminKey& key, const Uuid& cluster, const std::string& of_what) {
+  if (key.cluster() == cluster) return;
+  throw Failure(ExitStatus::wrong_key, "cannot use the recovery key: it belongs to cluster " + key.cluster().str() +
+                                           ", " + of_what + " to " + cluster.str() + ".");
+}
+
+const keys::RecoveryBlob& blob_for(const keys::RecoveryBundle& bundle, keys::Generation generation,
+                                   const RecoveryOpenOptions& options) {
+  const auto found = std::find_if(bundle.blobs.begin(), bundle.blobs.end(),
+                                  [&](const auto& blob) { return blob.generation == generation; });
+  if (found != bundle.blobs.end()) return *found;
+  std::string held;
+  for (const auto& blob : bundle.blobs) held += (held.empty() ? "" : ", ") + std::to_string(blob.generation);
+  throw Failure(ExitStatus::failed, "cannot open " + options.device + ": it needs KEK generation " +
+                                        std::to_string(generation) + ", and " + options.bundle + " holds " +
+                                        (held.empty() ? "none" : held) +
+                                        ". Take a bundle that was exported after the last rotation before the loss.");
+}
+
+// dm::attach() takes the name from the header; another name is for a machine where that one is taken.
+dm::Changed attach_as(const RecoveryOpenOptions& options, dm::LuksHeader& header, const Secret& key) {
+  if (!options.name || *options.name == header.token().name) return dm::attach(options.device, key);
+  dm::check_volume_name(*options.name);
+  if (dm::find_mapping(*options.name)) {
+    throw Failure(ExitStatus::refused,
+                  "cannot attach as " + *options.name + ": a mapping of that name exists. Choose another --name.");
+  }
+  header.activate(*options.name, key);
+  return dm::Changed::yes;
+}
+
+}  // namespace
+
+ExitStatus recovery_verify(Session& session, const std::string& recovery_file) {
+  const auto bundle = keys::parse_recovery_bundle(session.agent.get_text("/v1/recovery/bundle"));
+  if (bundle.blobs.empty()) {
+    throw Failure(ExitStatus::refused,
+                  "cannot verify the recovery key: there is no KEK yet. "
+                  "Run `volcryptctl enable cluster-encryption` first.");
+  }
+  const AdminKey key = open_recovery_key(session, recovery_file);
+  require_same_cluster(key, bundle.cluster, "the agent");
+  Table table({{"KEK", Align::right}, {"PROTECTION"}, {"RESULT"}});
+  json::array names, results;
+  std::string failed;
+  for (const auto& blob : bundle.blobs) {
+    std::string result = "opens";
+    try {
+      keys::RecoveredKek::open(blob, key, bundle.cluster);  // computes the Name again from the opened key
+      names.emplace_back(to_hex(blob.name));
+    } catch (const Error& error) {
+      result = error.what();
+      failed += (failed.empty() ? "" : ", ") + std::to_string(blob.generation);
+    }
+    table.add({std::to_string(blob.generation), blob.protection == keys::Protection::tpm ? "tpm" : "software", result});
+    results.emplace_back(json::object{{"generation", blob.generation}, {"result", result}});
+  }
+  if (failed.empty()) session.agent.post("/v1/recovery/verified", json::object{{"names", names}});
+  session.show(json::object{{"verified", failed.empty()}, {"generations", results}}, table.text());
+  if (failed.empty()) return ExitStatus::done;
+  throw Failure(ExitStatus::wrong_key,
+                "cannot open the recovery blob of generation " + failed +
+                    " with this key. Volumes of it depend on this server alone: copy their data, "
+                    "or rotate with `volcryptctl rotate cluster-root-key` and verify again.");
+}
+
+ExitStatus recovery_export(Session& session, const std::string& output) {
+  const std::string text = session.agent.get_text("/v1/recovery/bundle");
+  const auto bundle = keys::parse_recovery_bundle(text);  // never export what could not be read back
+  write_new_file(output, as_bytes(text));
+  std::string generations;
+  json::array numbers;
+  for (const auto& blob : bundle.blobs) {
+    generations += (generations.empty() ? "" : ", ") + std::to_string(blob.generation);
+    numbers.emplace_back(blob.generation);
+  }
+  session.show(json::object{{"file", output}, {"generations", numbers}},
+               "Recovery bundle with KEK generation " + (generations.empty() ? "none" : generations) + " is in " +
+                   output + ". It holds nothing secret in clear; keep it apart from this server.\n");
+  return ExitStatus::done;
+}
+
+ExitStatus recovery_open(Session& session, const RecoveryOpenOptions& options) {
+  const Bytes text = read_whole_file(options.bundle, bundle_file_limit);
+  const auto bundle = keys::parse_recovery_bundle({reinterpret_cast<const char*>(text.data()), text.size()});
+  dm::LuksHeader header = dm::LuksHeader::open(options.device);
+  header.check_description();
+  const dm::Token& token = header.token();
+  if (token.cluster != bundle.cluster) {
+    throw Failure(ExitStatus::not_ours, "cannot open " + options.device + ": it belongs to cluster " +
+                                            token.cluster.str() + ", the bundle to " + bundle.cluster.str() +
+                                            ". Take that cluster's bundle.");
+  }
+  const auto& blob = blob_for(bundle, token.generation, options);
+  const AdminKey key = open_recovery_key(session, options.recovery_file);
+  require_same_cluster(key, bundle.cluster, "the bundle");
+  const Secret group = keys::RecoveredKek::open(blob, key, bundle.cluster).group_key(token.cluster, token.group);
+  const Secret dek = keys::unwrap(token, group);
+  const std::string name = options.name.value_or(token.name);
+  const auto changed = attach_as(options, header, dek);
+  session.show(
+      json::object{{"changed", changed == dm::Changed::yes}, {"name", name}, {"mapping", dm::mapping_path(name)}},
+      "Volume " + token.name + (changed == dm::Changed::yes ? " is" : " was already") + " attached as " +
+          dm::mapping_path(name) + ".\nCopy the data; detach it with: cryptsetup close " + name + "\n");
+  return ExitStatus::done;
+}
+
+}  // namespace volcrypt::cli

@@ -1,0 +1,70 @@
+# bash completion for volcryptctl(1). Words come from the tree of verbs; names of volumes come from the agent, if it answers.
+
+_volcryptctl_names() {
+    timeout 2 volcryptctl get volumes -o names 2>/dev/null
+}
+
+_volcryptctl() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
+    local words=() word skip=
+    COMPREPLY=()
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        if [ -n "$skip" ]; then skip=; continue; fi
+        case $word in
+            -o|--format|--socket|--passphrase-fd|--device|--output|--input|--bundle|--name|--pcrs|--timeout|--protection|\
+            --authority-file|--recovery-file|--pcr-digest) skip=1 ;;
+            -*) ;;
+            *) words+=("$word") ;;
+        esac
+    done
+
+    case $previous in
+        -o|--format) COMPREPLY=($(compgen -W "table json yaml" -- "$current")); return ;;
+        --protection) COMPREPLY=($(compgen -W "tpm software" -- "$current")); return ;;
+        --device|--output|--input|--bundle|--authority-file|--recovery-file|--socket)
+            compopt -o filenames 2>/dev/null
+            COMPREPLY=($(compgen -f -- "$current")); return ;;
+        --passphrase-fd|--name|--pcrs|--timeout|--pcr-digest) return ;;
+    esac
+
+    local options="--help --format --socket" next=
+    case "${words[*]}" in
+        "") next="cluster enable rotate get create delete attach detach header settle node recovery completion"
+            options="--help --version --format --socket" ;;
+        "cluster") next="init" ;;
+        "cluster init") options="--name --authority-file --recovery-file --pcrs --reuse-keys --passphrase-fd $options" ;;
+        "enable") next="feature-flag cluster-encryption" ;;
+        "enable feature-flag") next="cluster-encryption" ;;
+        "enable cluster-encryption") options="--protection --check $options" ;;
+        "rotate") next="cluster-root-key" ;;
+        "rotate cluster-root-key") options="--wait --timeout $options" ;;
+        "get") next="clusterinfo nodes volumes volume" ;;
+        "get volume") next=$(_volcryptctl_names) ;;
+        "create") next="volume" ;;
+        "create volume"*) options="--device --erase-existing-data --allow-discards $options" ;;
+        "delete") next="volume" ;;
+        "delete volume") next=$(_volcryptctl_names); options="--yes $options" ;;
+        "attach") next=$(_volcryptctl_names); options="--device $options" ;;
+        "detach") next=$(_volcryptctl_names) ;;
+        "header") next="backup restore" ;;
+        "header backup") next=$(_volcryptctl_names) ;;
+        "header restore") next=$(_volcryptctl_names) ;;
+        "header backup "*) options="--output $options" ;;
+        "header restore "*) options="--device --input $options" ;;
+        "settle") options="--timeout $options" ;;
+        "node") next="boot-state approve-boot-state" ;;
+        "node approve-boot-state") options="--authority-file --pcr-digest --passphrase-fd $options" ;;
+        "recovery") next="verify export open" ;;
+        "recovery verify") options="--recovery-file --passphrase-fd $options" ;;
+        "recovery export") options="--output $options" ;;
+        "recovery open") options="--device --bundle --recovery-file --name --passphrase-fd $options" ;;
+        "completion") next="bash" ;;
+    esac
+    if [[ $current == -* ]]; then
+        COMPREPLY=($(compgen -W "$options" -- "$current"))
+    else
+        COMPREPLY=($(compgen -W "$next" -- "$current"))
+    fi
+}
+
+complete -F _volcryptctl volcryptctl
