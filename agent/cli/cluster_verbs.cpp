@@ -1,6 +1,8 @@
 // Verbs on the cluster: feature flag, enabling, status, rotation.
 #include <chrono>
+#include <cstdio>
 #include <thread>
+#include <utility>
 
 #include "agent/cli/table.hpp"
 #include "agent/cli/verbs.hpp"
@@ -84,13 +86,17 @@ class ProgressLine {
   explicit ProgressLine(const Session& session) : session_(session) {}
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
-  ~ProgressLine() {
-    if (drawn_) std::fputs("\r\033[K", stderr);
-  }
+  ~ProgressLine() { clear(); }
 
   void draw(const json::value& rotation) {
     std::uint64_t done = 0, total = 0;
     const std::string text = progress_of(rotation, done, total);
+    const std::string waiting = text_at(rotation, {"waitingFor"});
+    if (waiting != "-" && waiting != waiting_) {
+      clear();
+      session_.note("volcryptctl: the rotation waits: " + printable(waiting));
+    }
+    waiting_ = waiting;
     if (session_.watched()) {
       std::fprintf(stderr, "\r\033[K%s %s", progress_bar(done, total, 24).c_str(), printable(text).c_str());
       drawn_ = true;
@@ -101,9 +107,13 @@ class ProgressLine {
   }
 
  private:
+  void clear() {
+    if (std::exchange(drawn_, false)) std::fputs("\r\033[K", stderr);
+  }
+
   const Session& session_;
   bool drawn_ = false;
-  std::string phase_;
+  std::string phase_, waiting_;
 };
 
 // What the end of a rotation leaves to be said: failures of single volumes, drives that were away.
@@ -124,7 +134,7 @@ std::string leftovers(const json::value& rotation) {
   return text;
 }
 
-ExitStatus wait_for_rotation(Session& session, const std::string& generation, unsigned timeout) {
+ExitStatus wait_for_rotation(Session& session, std::uint64_t generation, unsigned timeout) {
   const auto begin = std::chrono::steady_clock::now();
   json::value rotation;
   {
@@ -141,14 +151,15 @@ ExitStatus wait_for_rotation(Session& session, const std::string& generation, un
       std::this_thread::sleep_for(std::chrono::milliseconds(300));
     }
   }
-  const bool current = text_at(rotation, {"currentKekGeneration"}) == generation;
-  if (!current) {
-    throw Failure(ExitStatus::failed, "cannot rotate to generation " + generation + ": " +
+  // A number that was burnt on the way (the agent was restarted) is replaced by a higher one.
+  const std::uint64_t current = number_at(rotation, {"currentKekGeneration"});
+  if (current < generation) {
+    throw Failure(ExitStatus::failed, "cannot rotate to generation " + std::to_string(generation) + ": " +
                                           text_at(rotation, {"lastFailure"}) +
                                           ". The previous generation stays current.");
   }
   const std::string left = leftovers(rotation);
-  session.show(rotation, "Generation " + generation + " is current.\n" + left);
+  session.show(rotation, "Generation " + std::to_string(current) + " is current.\n" + left);
   return left.find("failed: ") == std::string::npos ? ExitStatus::done : ExitStatus::failed;
 }
 
@@ -209,10 +220,10 @@ ExitStatus get_nodes(Session& session) {
 
 ExitStatus rotate(Session& session, const RotateOptions& options) {
   const auto answer = session.agent.post("/v1/rotation", json::object{});
-  const std::string generation = text_at(answer, {"generation"});
+  const std::uint64_t generation = number_at(answer, {"generation"});
   if (options.wait == Waiting::yes) return wait_for_rotation(session, generation, options.timeout);
-  session.show(answer,
-               "Rotation to generation " + generation + " has begun; follow it with: volcryptctl get clusterinfo\n");
+  session.show(answer, "Rotation to generation " + std::to_string(generation) +
+                           " has begun; follow it with: volcryptctl get clusterinfo\n");
   return ExitStatus::done;
 }
 
