@@ -1,0 +1,104 @@
+// After use, no key is left anywhere in the process: DEK, group key, wrap key, KEK, node key, recovery key. The whole
+// memory is searched, stacks and freed heap included; and the search is shown to find keys while they live.
+#define BOOST_TEST_DYN_LINK
+#include <boost/test/unit_test.hpp>
+#include <fstream>
+
+#include "agent/keys/box.hpp"
+#include "agent/keys/dek_wrap.hpp"
+#include "agent/keys/node_key.hpp"
+#include "agent/keys/recovery.hpp"
+#include "agent/keys/software_kek_store.hpp"
+#include "agent/keys/symmetric.hpp"
+#include "dmtarget/canonical.hpp"
+#include "tests/support/memory_search.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+using namespace volcrypt;
+using namespace volcrypt::keys;
+
+namespace {
+
+// A key's bytes as they lie in a Secret, and the other way round, as OpenSSL's numbers have them.
+void add(std::vector<tests::Needle>& needles, const std::string& name, const Secret& secret) {
+  needles.emplace_back(name, secret.view());
+  Secret reversed = secret.clone();
+  std::reverse(reversed.data(), reversed.data() + reversed.size());
+  needles.emplace_back(name + " reversed", reversed.view());
+}
+
+void require_found(const std::vector<tests::Needle>& needles, std::size_t first) {
+  BOOST_TEST(!needles.at(first).find_in_own_memory().empty());  // the search itself works
+}
+
+// Everything that the agent does with keys, once. Secrets end with their scopes here.
+std::vector<tests::Needle> use_every_key(const std::filesystem::path& directory, const std::optional<Secret>& lock) {
+  std::vector<tests::Needle> needles;
+  const Uuid cluster = Uuid::random(), node = Uuid::random();
+  const AdminKey authority = AdminKey::generate(AdminKey::Purpose::authority, cluster);
+  const AdminKey recovery = AdminKey::generate(AdminKey::Purpose::recovery, cluster);
+  add(needles, "recovery key", recovery.leak_scalar());
+  add(needles, "authority key", authority.leak_scalar());
+
+  SoftwareKekStore store(directory, lock ? std::optional(lock->clone()) : std::nullopt);
+  const NodeIdentity identity = store.identity({authority.public_der(), cluster, node});
+  store.adopt(approve_node(authority, {identity, node, 1, recovery.public_point(), {}, {}}));
+  const KekRecord record = store.create(1);
+  store.prove(record, Digest{});
+
+  dm::Token token;
+  token.cluster = cluster, token.group = Uuid::random(), token.volume = Uuid::random();
+  token.name = "data1", token.generation = 1;
+  const std::vector<Secret> groups = store.group_keys(1, {token.group});
+  const Secret dek = Secret::random(volume_key_size);
+  wrap(token, groups.front(), dek);
+  BOOST_TEST(equals(unwrap(token, groups.front()), dek));
+  const RecoveredKek recovered = RecoveredKek::open(store.duplicate_to_recovery(record), recovery, cluster);
+  BOOST_TEST(equals(recovered.group_key(cluster, token.group), groups.front()));
+
+  add(needles, "DEK", dek);
+  add(needles, "group key", groups.front());
+  add(needles, "wrap key",
+      hkdf_sha256(
+          groups.front(),
+          Canonical("volcrypt dek wrap v1").add(token.cluster).add(token.volume).add(token.generation).bytes()));
+  const auto node_key = open_node_key(store.files().file("node-key"), lock);
+  BOOST_REQUIRE(node_key.has_value());
+  add(needles, "node key", node_key->scalar);
+  const Bytes context = Canonical("volcrypt software kek v1").add(cluster).add(node).add(std::uint64_t{1}).bytes();
+  add(needles, "KEK", open_box(node_key->scalar, context, store.files().get(1).blob));
+  require_found(needles, 4);
+  return needles;
+}
+
+void require_gone(const std::vector<tests::Needle>& needles) {
+  for (const tests::Needle& needle : needles) {
+    for (const std::string& place : needle.find_in_own_memory()) BOOST_ERROR("left in memory: " + place);
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(wipe)
+
+BOOST_AUTO_TEST_CASE(no_key_is_left_in_memory_after_wrap_unwrap_proof_and_recovery) {
+  const tests::TemporaryDirectory directory;
+  require_gone(use_every_key(directory.path(), std::nullopt));
+}
+
+BOOST_AUTO_TEST_CASE(no_key_is_left_in_memory_after_passphrases_were_used) {
+  const tests::TemporaryDirectory directory;
+  std::vector<tests::Needle> needles;
+  {
+    const Secret passphrase = Secret::random(40);
+    needles = use_every_key(directory.path() / "node", passphrase.clone());
+    add(needles, "passphrase", passphrase);
+    const AdminKey key = AdminKey::generate(AdminKey::Purpose::recovery, Uuid::random());
+    add(needles, "saved admin key", key.leak_scalar());
+    key.save(directory.path() / "recovery.key", passphrase);
+    BOOST_TEST(equals(AdminKey::open(directory.path() / "recovery.key", passphrase).leak_scalar(), key.leak_scalar()));
+  }
+  require_gone(needles);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

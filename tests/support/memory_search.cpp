@@ -1,0 +1,87 @@
+// Reads /proc/self/maps and /proc/self/mem; see memory_search.hpp. Source: proc(5).
+#include "tests/support/memory_search.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
+#include <stdexcept>
+
+#include "dmtarget/handle.hpp"
+
+namespace volcrypt::tests {
+namespace {
+
+constexpr std::uint8_t mask = 0xA5;
+constexpr std::size_t piece = 16;
+
+// What is read lands here, and this place is not searched.
+std::array<std::uint8_t, 1 << 16> window;
+
+struct Mapping {
+  std::uint64_t begin = 0, end = 0;
+  std::string name;
+};
+
+std::vector<Mapping> readable_mappings() {
+  std::vector<Mapping> mappings;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    Mapping mapping;
+    char rights[5] = {};
+    if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s", &mapping.begin, &mapping.end, rights) != 3) continue;
+    mapping.name = line;
+    if (rights[0] == 'r') mappings.push_back(std::move(mapping));
+  }
+  if (mappings.empty()) throw std::runtime_error("no mappings in /proc/self/maps");
+  return mappings;
+}
+
+bool matches(const std::uint8_t* memory, const std::uint8_t* masked) {
+  for (std::size_t at = 0; at < piece; ++at) {
+    if (std::uint8_t(memory[at] ^ mask) != masked[at]) return false;
+  }
+  return true;
+}
+
+bool in_window(std::uint64_t address) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(window.data());
+  return address + piece > begin && address < begin + window.size();
+}
+
+}  // namespace
+
+Needle::Needle(std::string name, ByteView secret) : name_(std::move(name)), masked_() {
+  for (const std::uint8_t byte : secret) masked_.push_back(byte ^ mask);
+  if (masked_.size() < piece) throw std::invalid_argument("a needle has at least 16 bytes");
+}
+
+std::vector<std::string> Needle::find_in_own_memory() const {
+  std::vector<std::string> places;
+  const Fd memory(open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
+  if (!memory) throw std::runtime_error("cannot open /proc/self/mem");
+  for (const Mapping& mapping : readable_mappings()) {
+    // Blocks overlap by one piece less a byte, so nothing hides between two of them.
+    for (std::uint64_t at = mapping.begin; at + piece <= mapping.end; at += window.size() - piece + 1) {
+      const std::size_t size = std::size_t(std::min<std::uint64_t>(window.size(), mapping.end - at));
+      const ssize_t got = pread(memory.get(), window.data(), size, off_t(at));
+      if (got < ssize_t(piece)) continue;  // the kernel's own pages ([vvar]) cannot be read this way
+      for (std::size_t offset = 0; offset + piece <= std::size_t(got); ++offset) {
+        if (in_window(at + offset)) continue;
+        for (std::size_t part = 0; part + piece <= masked_.size(); part += piece) {
+          if (!matches(window.data() + offset, masked_.data() + part)) continue;
+          char text[64];
+          std::snprintf(text, sizeof text, " +%zu at %" PRIx64 " in ", part, at + offset);
+          places.push_back(name_ + text + mapping.name);
+        }
+      }
+    }
+  }
+  return places;
+}
+
+}  // namespace volcrypt::tests
