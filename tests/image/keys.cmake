@@ -6,3 +6,10 @@ volcrypt_test(NAME keys_software_store TIER image
 volcrypt_test(NAME keys_wipe TIER image
               SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_wipe.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp
               LIBS volcrypt_keys)
+volcrypt_test(NAME keys_cut_writes TIER image
+              SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_cut_writes.cpp ${CMAKE_SOURCE_DIR}/tests/support/failing_calls.cpp
+              LIBS volcrypt_keys)
+# Only volcrypt's own objects are affected: the C library and OpenSSL are shared and keep their calls.
+foreach(call open write fsync rename renameat2 unlink)
+  target_link_options(keys_cut_writes PRIVATE -Wl,--wrap=${call})
+endforeach()
