@@ -114,8 +114,8 @@ asio::awaitable<keys::KekRecord> LocalMember::create_kek(Generation generation) 
   co_await follow_choice();
   keys::Keyring& keyring = parts_.keys.chosen();
   const std::string number = std::to_string(generation);
-  keys::KekRecord record = co_await keyring.with("create KEK generation " + number,
-                                                 [generation](KekStore& store) { return store.create(generation); });
+  const auto do_create = [generation](KekStore& store) { return store.create(generation); };
+  keys::KekRecord record = co_await keyring.with("create KEK generation " + number, do_create);
   const auto do_duplicate_to_recovery = [record](KekStore& store) { return store.duplicate_to_recovery(record); };
   const keys::RecoveryBlob blob =
       co_await keyring.with("duplicate KEK generation " + number + " to the recovery key", do_duplicate_to_recovery);
@@ -153,8 +153,8 @@ asio::awaitable<void> LocalMember::retire_kek(Generation generation) {
   if (used.contains(generation))
     throw Error(errc::wrong_state,
                 {"retire", "KEK generation " + std::to_string(generation), "A volume of this node still needs it."});
-  co_await parts_.keys.chosen().with("destroy KEK generation " + std::to_string(generation),
-                                     [generation](KekStore& store) { store.destroy(generation); });
+  const auto do_destroy = [generation](KekStore& store) { store.destroy(generation); };
+  co_await parts_.keys.chosen().with("destroy KEK generation " + std::to_string(generation), do_destroy);
   // The recovery key must not open what nobody else can open any more.
   const auto do_remove_durably = [file = recovery_file(generation)] { runtime::remove_durably(file); };
   co_await parts_.files.run("remove the recovery blob", file_deadline, do_remove_durably);

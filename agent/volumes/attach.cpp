@@ -175,10 +175,10 @@ asio::awaitable<void> VolumeService::State::heal_one(dm::Mapping mapping) {
   const Locks::Held turn = co_await locks.lock(mapping.name);
   try {
     bool gone = !mapping.under.empty();
-    for (const dev_t number : mapping.under)
-      if (co_await on_device("look for the drive of " + mapping.name, look_deadline,
-                             [number](Devices& d) { return d.present(number); }))
-        gone = false;
+    for (const dev_t number : mapping.under) {
+      const auto do_look = [number](Devices& d) { return d.present(number); };
+      if (co_await on_device("look for the drive of " + mapping.name, look_deadline, do_look)) gone = false;
+    }
     if (gone) {
       const auto do_remove_dead = [name = mapping.name](Devices& d) { return d.remove_dead(name); };
       co_await on_device("remove dead mapping " + mapping.name, map_deadline, do_remove_dead);
@@ -269,8 +269,8 @@ asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t nu
     // udev tells of it while the kernel may still be taking the device down.
     asio::steady_timer pause(co_await asio::this_coro::executor);
     for (int look = 0; look < 10; ++look) {
-      const bool there = co_await state_->on_device("look for " + device, State::look_deadline,
-                                                    [number](Devices& d) { return d.present(number); });
+      const auto do_look = [number](Devices& d) { return d.present(number); };
+      const bool there = co_await state_->on_device("look for " + device, State::look_deadline, do_look);
       if (!there) break;
       pause.expires_after(std::chrono::milliseconds(200));
       co_await pause.async_wait(asio::use_awaitable);
