@@ -71,17 +71,17 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   dm::check_volume_name(request.name);
   if (state.node.cluster.is_nil()) throw not_enabled();
   const Locks::Held turn = co_await state.locks.lock(request.name);
-  const std::vector<dm::Mapping> live = co_await state.mappings();
-  for (const dm::Mapping& mapping : live)
-    if (mapping.name == request.name)
-      throw Error(errc::name_taken,
-                  {"create volume", request.name, "/dev/mapper/" + request.name + " exists already."});
   const auto do_describe = [request](Devices& d) { return d.describe(request.device, request.discards); };
   const dm::Description description =
       co_await state.on_device("look at " + request.device, State::look_deadline, do_describe);
   const auto do_check_formattable = [request](Devices& d) { d.check_formattable(request.device, request.existing); };
   co_await state.on_device("check that " + request.device + " may be formatted", State::look_deadline,
                            do_check_formattable);
+  const std::vector<dm::Mapping> live = co_await state.mappings();
+  for (const dm::Mapping& mapping : live)
+    if (mapping.name == request.name)
+      throw Error(errc::name_taken,
+                  {"create volume", request.name, "/dev/mapper/" + request.name + " exists already."});
 
   Made made;
   for (int attempt = 1;; ++attempt) {

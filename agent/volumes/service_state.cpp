@@ -132,12 +132,25 @@ VolumeView view_of(const cluster::VolumeRecord& record, const std::vector<dm::Ma
 
 asio::awaitable<std::vector<VolumeView>> VolumeService::State::views() {
   const Snapshot known = co_await catalogue.look();
-  const std::vector<dm::Mapping> live = co_await mappings();
-  const std::vector<Candidate> candidates = co_await scan();
+  std::optional<Failure> blind;
+  std::vector<dm::Mapping> live;
+  std::vector<Candidate> candidates;
+  try {
+    live = co_await mappings();
+    candidates = co_await scan();
+  } catch (const Error& error) {  // device-mapper or udev does not answer: every condition is unknown, none is guessed
+    blind = Failure{errc_name(error.code()), error.what()};
+  }
   std::vector<VolumeView> all;
   counts.clear();
   for (const cluster::VolumeRecord& record : known.volumes) {
     VolumeView view = view_of(record, live, candidates);
+    if (blind) {
+      view.condition = Condition::unknown;
+      view.record.present.reset();
+      view.failure = blind->text;
+      view.failure_kind = blind->kind;
+    }
     if (const auto failure = failures.find(record.name);
         failure != failures.end() && view.condition != Condition::attached) {
       if (view.condition == Condition::detached) view.condition = Condition::failed;
