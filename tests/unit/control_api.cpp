@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_defect_tells_nothing_of_itself) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_SUITE(access)
+BOOST_AUTO_TEST_SUITE(admission)
 
 BOOST_AUTO_TEST_CASE(root_and_the_group_are_admitted_and_others_are_told_the_way) {
   const std::optional<gid_t> group = 4242;

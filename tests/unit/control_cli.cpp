@@ -10,6 +10,7 @@
 #include "agent/cli/file.hpp"
 #include "agent/cli/forecast.hpp"
 #include "agent/cli/table.hpp"
+#include "dmtarget/handle.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 using namespace volcrypt;
@@ -101,7 +102,7 @@ BOOST_AUTO_TEST_CASE(wrong_words_are_usage_errors_with_a_way_out) {
 }
 
 BOOST_AUTO_TEST_CASE(every_verb_has_help_with_an_example) {
-  for (const std::vector<std::string> verb :
+  for (const std::vector<std::string>& verb :
        std::vector<std::vector<std::string>>{{"cluster", "init"},
                                              {"enable", "cluster-encryption"},
                                              {"enable", "feature-flag", "cluster-encryption"},
@@ -229,7 +230,7 @@ BOOST_AUTO_TEST_CASE(yaml_keeps_the_types_of_json) {
   const auto value = boost::json::parse(
       R"({"name":"data1","path":"/dev/mapper/x","number":"12","word":"yes","empty":"","null":null,"is":true,"n":18446744073709551615,"list":[1,"a: b"],"none":[],"in":{"x":-1}})");
   BOOST_TEST(to_yaml(value) ==
-             "name: data1\npath: /dev/mapper/x\nnumber: \"12\"\nword: \"yes\"\nempty: \"\"\nnull: ~\nis: true\n"
+             "name: data1\npath: /dev/mapper/x\nnumber: \"12\"\nword: \"yes\"\nempty: \"\"\n\"null\": ~\nis: true\n"
              "n: 18446744073709551615\nlist:\n  - 1\n  - \"a: b\"\nnone: []\nin:\n  x: -1\n");
 }
 
