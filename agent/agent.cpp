@@ -18,6 +18,7 @@
 #include "agent/notify.hpp"
 #include "agent/runtime/log.hpp"
 #include "agent/runtime/spawn.hpp"
+#include "agent/timed_kek_store.hpp"
 #include "agent/volumes/dm_devices.hpp"
 #include "agent/volumes/inventory.hpp"
 
@@ -58,12 +59,13 @@ std::unique_ptr<cluster::Store> open_store(const Config& config) {
   }
 }
 
-std::unique_ptr<keys::Keyring> tpm_keyring(const Config& config) {
+std::unique_ptr<keys::Keyring> tpm_keyring(const Config& config, std::shared_ptr<runtime::Metrics> metrics) {
   if (config.tcti == "none") return nullptr;
   keys::TpmStoreOptions options;
   options.tcti = config.tcti;
   options.directory = config.state_directory / "tpm";
-  return std::make_unique<keys::Keyring>(std::make_unique<keys::TpmKekStore>(options), key_deadline, config.tpm_wait);
+  auto timed = std::make_unique<TimedKekStore>(std::make_unique<keys::TpmKekStore>(options), std::move(metrics));
+  return std::make_unique<keys::Keyring>(std::move(timed), key_deadline, config.tpm_wait);
 }
 
 std::unique_ptr<keys::Keyring> software_keyring(const Config& config) {
@@ -95,14 +97,14 @@ struct Agent::Parts {
       : loop(io),
         config(std::move(given)),
         store(open_store(prepare(config))),
-        keys(tpm_keyring(config), software_keyring(config)),
+        keys(tpm_keyring(config, metrics), software_keyring(config)),
         pin(config.state_directory / "pin.json", files),
         node_file(config.state_directory / "node.json", files),
         devices("devices", config.device_threads),
         volumes({{}, {}, config.state_directory}, *store, keys, devices, std::make_shared<volumes::DmDevices>()),
         member({*store, keys, pin, node_file, files, volumes, config.state_directory / "recovery"}, host_name()),
         cluster(*store, member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software),
-        services({cluster, member, pin, node_file, keys, volumes, metrics, [this] { start_attach_missing(); }}),
+        services({cluster, member, pin, node_file, keys, volumes, *metrics, [this] { start_attach_missing(); }}),
         control(loop.get_executor(), services, config.socket,
                 config.socket_group.empty() ? std::nullopt : control::group_id(config.socket_group)) {
     volumes.when_caught_up([this] {
@@ -121,6 +123,7 @@ struct Agent::Parts {
 
   asio::io_context& loop;
   Config config;
+  std::shared_ptr<runtime::Metrics> metrics = std::make_shared<runtime::Metrics>();
   runtime::Worker files{"files", 1};
   std::unique_ptr<cluster::Store> store;
   keys::NodeKeys keys;
@@ -130,7 +133,6 @@ struct Agent::Parts {
   volumes::VolumeService volumes;
   LocalMember member;
   cluster::ClusterService cluster;
-  runtime::Metrics metrics;
   NodeServices services;
   control::ControlServer control;
   std::unique_ptr<volumes::RemovalMonitor> monitor;
@@ -184,7 +186,7 @@ asio::awaitable<void> Agent::Parts::try_again() {
     } catch (const boost::system::system_error& error) {
       if (error.code() == asio::error::operation_aborted) throw;
       complaint = error.what();
-      metrics.add_error(errc_name(error.code()));
+      metrics->add_error(errc_name(error.code()));
     }
     if (!complaint.empty() && complaint != last_complaint)
       runtime::log(Severity::error, "the cluster's work is not resumed; trying again", {{"cause", complaint}});
@@ -203,24 +205,29 @@ asio::awaitable<void> Agent::Parts::watch_drives() {
       if (error.code() == asio::error::operation_aborted) throw;
       runtime::log(Severity::error, "cannot clean up after a drive that went away",
                    {{"device", gone.device}, {"error", errc_name(error.code())}, {"cause", error.what()}});
-      metrics.add_error(errc_name(error.code()));
+      metrics->add_error(errc_name(error.code()));
     }
   }
 }
 
 asio::awaitable<void> Agent::Parts::keep_metrics() {
   asio::steady_timer pause(loop);
+  volumes::Work told;
   for (;;) {
     std::map<std::pair<std::string, std::uint64_t>, std::size_t> counts;
     for (const auto& [key, count] : volumes.counts()) counts[{std::string(spelling(key.first)), key.second}] += count;
-    metrics.set_volumes(counts);
+    metrics->set_volumes(counts);
+    const volumes::Work done = volumes.work();
+    metrics->add_unwraps(done.unwraps - told.unwraps);
+    metrics->add_rewraps(done.rewraps - told.rewraps);
+    told = done;
     try {
       const cluster::RotationView view = co_await cluster.rotation();
-      metrics.set_rotation(cluster::spelling(view.state.rotation));
-      metrics.set_current_generation(view.state.current);
+      metrics->set_rotation(cluster::spelling(view.state.rotation));
+      metrics->set_current_generation(view.state.current);
     } catch (const boost::system::system_error& error) {
       if (error.code() == asio::error::operation_aborted) throw;
-      metrics.add_error(errc_name(error.code()));
+      metrics->add_error(errc_name(error.code()));
     }
     pause.expires_after(metrics_pause);
     co_await pause.async_wait(asio::use_awaitable);

@@ -29,8 +29,8 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
   // The drive is fixed while the mapping still says which one it is.
   const std::optional<Candidate> drive = co_await state.drive_of(record);
   const Snapshot known = co_await state.catalogue.look();
-  const bool begun = known.intent_named(name) != nullptr;
-  if (!drive && !begun)
+  const Intent* begun = known.intent_named(name);
+  if (!drive && (begun == nullptr || begun->verb != Intention::erase))
     throw Error(
         errc::device_unreadable,
         {"erase volume", name,
@@ -40,12 +40,13 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
     co_await state.on_device("unmap " + mapping->name, State::map_deadline, do_detach);
   }
   if (!drive) {  // the header went in an earlier run that was cut off
-    const Intent intent{Intention::erase, record};
-    co_await state.settle_erase(intent);
+    co_await state.settle_erase(*begun);
     co_return;
   }
-  co_await state.catalogue.begin_erase(record);
   const std::string device = drive->device;
+  cluster::VolumeRecord where = record;
+  where.device_hint = device;  // what is left after a crash may no longer tell the volume to udev
+  co_await state.catalogue.begin_erase(where);
   const auto do_erase = [device, volume = record.volume](Devices& d) { d.erase(device, volume); };
   co_await state.on_device("erase " + device, State::erase_deadline, do_erase);
   co_await state.catalogue.erased(record);
@@ -54,26 +55,30 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
   state.detached_by_order.erase(name);
 }
 
-// Interrupted between intent and record. While the header opens, the volume lives on and the operator may say it again;
-// when the drive that carried it has no such header any more, the records follow. An absent or ill drive leaves it
-// open.
+// Interrupted between intent and record. While the header opens, the volume lives on and the operator may say it again.
+// A header that was half overwritten is overwritten to its end: parts of the wrapped DEK may still stand in it. Then
+// the records follow. An absent or ill drive leaves the question open.
 asio::awaitable<void> VolumeService::State::settle_erase(Intent intent) {
   const cluster::VolumeRecord& record = intent.record;
   const std::optional<Candidate> drive = co_await drive_of(record);
-  bool lives = false;
+  const std::string device = drive ? drive->device : record.device_hint;
+  std::optional<Error> unopened;
   try {
-    const Sighting seen = co_await look(drive ? drive->device : record.device_hint);
-    lives = seen.token.volume == record.volume;
+    const Sighting seen = co_await look(device);
+    if (seen.token.volume == record.volume) {
+      co_await catalogue.abandon(record.name);
+      runtime::log(runtime::Severity::notice, "an interrupted delete had not begun on the drive; the volume is kept",
+                   {{"volume", record.name}});
+      co_return;
+    }
   } catch (const Error& error) {
-    const bool gone =
-        error.code() == errc::not_ours || error.code() == errc::header_damaged || error.code() == errc::device_all_zero;
-    if (!gone) throw;
+    unopened = error;
   }
-  if (lives) {
-    co_await catalogue.abandon(record.name);
-    runtime::log(runtime::Severity::notice, "an interrupted delete had not begun on the drive; the volume is kept",
-                 {{"volume", record.name}});
-    co_return;
+  if (unopened && unopened->code() == errc::header_damaged) {
+    const auto do_erase = [device, volume = record.volume](Devices& d) { d.erase(device, volume); };
+    co_await on_device("erase " + device, erase_deadline, do_erase);
+  } else if (unopened && unopened->code() != errc::not_ours && unopened->code() != errc::device_all_zero) {
+    throw *unopened;
   }
   co_await catalogue.erased(record);
   runtime::log(runtime::Severity::notice, "an interrupted delete was completed", {{"volume", record.name}});

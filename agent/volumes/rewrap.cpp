@@ -66,6 +66,7 @@ asio::awaitable<void> VolumeService::State::verify_and_record(std::shared_ptr<Re
   work->record.generation = work->after.generation;
   work->record.device_hint = work->device;
   co_await catalogue.changed(work->record, std::move(header));
+  if (work->before != work->after) ++tally.rewraps;
 }
 
 asio::awaitable<void> VolumeService::State::begin_rewrap(cluster::VolumeRecord listed, Generation to,

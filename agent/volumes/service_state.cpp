@@ -96,7 +96,9 @@ asio::awaitable<std::optional<Candidate>> VolumeService::State::drive_of(cluster
 
 asio::awaitable<Secret> VolumeService::State::unlock(dm::Token token) {
   const GroupKey key = co_await unlocking.group_key(token.generation, token.group);
-  co_return keys::unwrap(token, *key);
+  Secret dek = keys::unwrap(token, *key);
+  ++tally.unwraps;
+  co_return dek;
 }
 
 void VolumeService::State::note_failure(const std::string& name, const boost::system::system_error& error) {

@@ -90,6 +90,7 @@ struct VolumeService::State {
   std::map<Uuid, Sighting> last_seen;       // by volume, for views: no device is read for a list
   std::set<std::string> detached_by_order;  // not attached again by ourselves until the node restarts
   cluster::RewrapProgress progress;
+  Work tally;
   std::function<void()> caught_up = [] {};
   std::map<std::pair<Condition, Generation>, std::size_t> counts;
 };

@@ -41,7 +41,11 @@ asio::awaitable<bool> VolumeService::settled(std::chrono::seconds limit) {
 
 std::map<std::pair<Condition, Generation>, std::size_t> VolumeService::counts() const { return state_->counts; }
 
-std::uint64_t VolumeService::key_batches() const { return state_->unlocking.batches(); }
+Work VolumeService::work() const {
+  Work work = state_->tally;
+  work.key_batches = state_->unlocking.batches();
+  return work;
+}
 
 asio::awaitable<Bytes> VolumeService::header_backup(std::string name) {
   const cluster::VolumeRecord record = co_await state_->record_named(name);

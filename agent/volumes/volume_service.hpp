@@ -50,6 +50,11 @@ struct Outcome {
   VolumeView volume;
 };
 
+struct Work {                              // done since the start, for metrics
+  std::uint64_t unwraps = 0, rewraps = 0;  // DEKs
+  std::uint64_t key_batches = 0;           // asked of the KekStore
+};
+
 // Where the local half lives and who we are; given by agent.cpp. `cluster` is nil before `cluster init`.
 struct LocalNode {
   Uuid cluster, node;
@@ -98,7 +103,7 @@ class VolumeService {
   cluster::RewrapProgress rewrap_progress() const;
   asio::awaitable<std::set<Generation>> census();
   std::map<std::pair<Condition, Generation>, std::size_t> counts() const;  // for metrics, from the last look
-  std::uint64_t key_batches() const;                                       // batches asked of the KekStore so far
+  Work work() const;
 
   struct State;  // service_state.hpp
 

@@ -51,7 +51,7 @@ BOOST_AUTO_TEST_CASE(twenty_drives_cost_one_key_batch_per_group_at_boot) {
   reboot();
   node->await(node->volumes.start());
   BOOST_TEST(devices->mapped() == 20U);
-  BOOST_TEST(node->volumes.key_batches() == 1U);
+  BOOST_TEST(node->volumes.work().key_batches == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(a_drive_that_does_not_read_fails_alone) {

@@ -46,9 +46,10 @@ BOOST_AUTO_TEST_CASE(rewrap_again_changes_nothing) {
 BOOST_AUTO_TEST_CASE(a_rewrap_costs_three_key_batches_however_many_volumes_share_the_group) {
   for (int i = 0; i < 8; ++i) node->create("data" + std::to_string(i), drive("vd" + std::to_string(i)));
   node->make_current(2);
-  const auto before = node->volumes.key_batches();
+  const auto before = node->volumes.work().key_batches;
   BOOST_TEST(node->await(node->volumes.rewrap_all(2)).done == 8U);
-  BOOST_TEST(node->volumes.key_batches() - before == 3U);  // old key, new key, and the new key again for the cold check
+  BOOST_TEST(node->volumes.work().key_batches - before ==
+             3U);  // old key, new key, and the new key again for the cold check
 }
 
 BOOST_AUTO_TEST_CASE(an_absent_volume_keeps_its_generation_needed_and_is_rewrapped_when_it_returns) {
