@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "agent/http/client.hpp"
+#include "dmtarget/error.hpp"
 #include "tests/support/program.hpp"
 #include "tests/support/temporary_directory.hpp"
 
