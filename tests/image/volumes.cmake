@@ -1,20 +1,16 @@
 # VolumeService on plain files: software keys, SQLite store, real headers, mappings in memory.
-if(TARGET volcrypt_agent AND EXISTS ${CMAKE_SOURCE_DIR}/dmtarget/volume.cpp)
-  add_library(volcrypt_test_node STATIC ${CMAKE_SOURCE_DIR}/tests/support/test_node.cpp
-                                        ${CMAKE_SOURCE_DIR}/tests/support/file_devices.cpp)
-  target_link_libraries(volcrypt_test_node PUBLIC volcrypt_agent)
-  volcrypt_test(NAME volumes_image TIER image
-                SOURCES volumes_attach.cpp volumes_create.cpp volumes_rewrap.cpp volumes_devices.cpp
-                        ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
-                        ${CMAKE_SOURCE_DIR}/tests/support/devices_conformance.cpp
-                LIBS volcrypt_test_node)
-endif()
-if(TARGET volcrypt_test_node AND TARGET volcrypt_failing_program)
-  add_executable(volumes_scenario volumes_scenario.cpp)
-  target_link_libraries(volumes_scenario PRIVATE volcrypt_test_node)
-  volcrypt_test(NAME volumes_crash TIER image TIMEOUT 1800
-                SOURCES volumes_crash.cpp ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
-                LIBS volcrypt_test_node volcrypt_failing_program)
-  target_compile_definitions(volumes_crash PRIVATE VOLCRYPT_VOLUMES_SCENARIO="$<TARGET_FILE:volumes_scenario>")
-  add_dependencies(volumes_crash volumes_scenario)
-endif()
+add_library(volcrypt_test_node STATIC ${CMAKE_SOURCE_DIR}/tests/support/test_node.cpp
+                                      ${CMAKE_SOURCE_DIR}/tests/support/file_devices.cpp)
+target_link_libraries(volcrypt_test_node PUBLIC volcrypt_agent)
+volcrypt_test(NAME volumes_image TIER image
+              SOURCES volumes_attach.cpp volumes_create.cpp volumes_rewrap.cpp volumes_devices.cpp
+                      ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
+                      ${CMAKE_SOURCE_DIR}/tests/support/devices_conformance.cpp
+              LIBS volcrypt_test_node)
+add_executable(volumes_scenario volumes_scenario.cpp)
+target_link_libraries(volumes_scenario PRIVATE volcrypt_test_node)
+volcrypt_test(NAME volumes_crash TIER image TIMEOUT 1800
+              SOURCES volumes_crash.cpp ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
+              LIBS volcrypt_test_node volcrypt_failing_program)
+target_compile_definitions(volumes_crash PRIVATE VOLCRYPT_VOLUMES_SCENARIO="$<TARGET_FILE:volumes_scenario>")
+add_dependencies(volumes_crash volumes_scenario)
