@@ -2,3 +2,5 @@
 set(tpm_support ${CMAKE_SOURCE_DIR}/tests/support/swtpm.cpp ${CMAKE_SOURCE_DIR}/tests/support/tpm_mischief.cpp tpm_fixture.cpp)
 volcrypt_test(NAME tpm_objects TIER tpm SOURCES tpm_objects.cpp ${tpm_support} LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_kek_store TIER tpm SOURCES tpm_kek_store.cpp ${tpm_support} LIBS volcrypt_tpm)
+volcrypt_test(NAME tpm_bus TIER tpm SOURCES tpm_bus.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
+              LIBS volcrypt_tpm)

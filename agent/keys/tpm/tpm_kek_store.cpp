@@ -133,17 +133,19 @@ void TpmKekStore::disconnect() noexcept {
 }
 
 // Runs a call on the connection. After any answer that a TPM or the way to it made wrong, the connection is given up:
-// an ESYS_CONTEXT is dead after most of these, and opening another costs little.
+// an ESYS_CONTEXT is dead after most of these, and opening another costs little. One that had died unnoticed, at a
+// flush, says so by BAD_SEQUENCE before it does anything: then the call runs once more on a new one.
 template <class Call>
 auto TpmKekStore::run(Call call) {
-  try {
-    return call(connect());
-  } catch (const Error& error) {
-    if (error.code().category() == tss_category() || error.code() == errc::tpm_absent) {
+  for (int attempt = 1;; ++attempt) {
+    try {
+      return call(connect());
+    } catch (const Error& error) {
+      if (error.code().category() != tss_category() && error.code() != errc::tpm_absent) throw;
       disconnect();
       dirty_ = true;
+      if (attempt == 2 || error.code() != tss_code(TSS2_ESYS_RC_BAD_SEQUENCE)) throw;
     }
-    throw;
   }
 }
 
