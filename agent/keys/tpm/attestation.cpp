@@ -139,6 +139,7 @@ void check_birth(ByteView birth, ByteView kek_name, ByteView attestation_public,
   if (Tss2_MU_TPM2B_CREATION_DATA_Unmarshal(birth.data(), birth.size(), &offset, &data) != TSS2_RC_SUCCESS)
     refuse("is malformed");
   const std::size_t data_end = offset;
+  if (((std::size_t{birth[data_at]} << 8) | birth[data_at + 1]) != data_end - data_at - 2) refuse("is malformed");
   if (Tss2_MU_TPMT_SIGNATURE_Unmarshal(birth.data(), birth.size(), &offset, &signature) != TSS2_RC_SUCCESS ||
       offset != birth.size()) {
     refuse("is malformed");

@@ -3,9 +3,9 @@
 // key needs one during a command.
 #include "agent/keys/tpm/tpm_kek_store.hpp"
 
-#include "agent/keys/box.hpp"
 #include "agent/keys/dek_wrap.hpp"
 #include "agent/keys/p256.hpp"
+#include "agent/keys/recovery.hpp"
 #include "agent/keys/tpm/attestation.hpp"
 #include "agent/keys/tpm/boot_state.hpp"
 #include "agent/keys/tpm/capabilities.hpp"
@@ -47,15 +47,6 @@ std::string generation_text(Generation generation) { return "KEK generation " + 
 
 Digest birth_purpose(const Approvals& approvals, Generation generation) {
   return Canonical("volcrypt kek birth v1").add(approvals.cluster).add(generation).add(approvals.trust_epoch).sha256();
-}
-
-// What the box of a recovery blob's inner key is bound to; recovery.cpp opens it with the same.
-Bytes inner_key_context(const Approvals& approvals, const KekRecord& record) {
-  return Canonical("volcrypt recovery inner key v1")
-      .add(approvals.cluster)
-      .add(record.generation)
-      .add(record.name)
-      .bytes();
 }
 
 std::optional<NodeDocument> read_node_document(const KekFiles& files) {
@@ -304,8 +295,8 @@ RecoveryBlob TpmKekStore::duplicate_to_recovery(const KekRecord& record) {
     blob.duplicate = duplicate.blob;
     blob.public_area = stored.record.public_area;
     blob.seed = duplicate.seed;
-    blob.inner_key = seal_box(recovery_point_of(approvals.recovery_public), inner_key_context(approvals, record),
-                              duplicate.inner_key);
+    blob.inner_key = seal_inner_key(recovery_point_of(approvals.recovery_public), approvals.cluster, record.generation,
+                                    record.name, duplicate.inner_key);
     return blob;
   });
 }
