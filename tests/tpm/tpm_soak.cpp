@@ -40,11 +40,11 @@ BOOST_AUTO_TEST_CASE(objects_sessions_and_memory_stay_constant_over_ten_thousand
   const Secret key = std::move(node.store->group_keys(1, {group}).front());
   const Counts before = counts(node);
   BOOST_TEST((before == Counts{1, 0, 0}));
-  const std::vector<Uuid> batch(100, group);
+  const std::vector<Uuid> batch(115, group);
   std::size_t unwraps = 0, pages = 0;
   for (int round = 0; round < 80; ++round) {
     for (const Secret& one : node.store->group_keys(1, batch)) BOOST_REQUIRE(equals(one, key));
-    for (int single = 0; single < 25; ++single) {
+    for (int single = 0; single < 10; ++single) {
       BOOST_REQUIRE(equals(node.store->group_keys(1, {group}).front(), key));
     }
     unwraps += 125;

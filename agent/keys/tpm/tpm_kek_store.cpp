@@ -91,6 +91,21 @@ void require_boot_state(const Approvals& approvals, const Approvals::BootState& 
   require_signature(approvals, policy(TpmCommand::import), node, state.import, "a boot state (import)");
 }
 
+// Loads a stored KEK. A blob that fails its integrity under the very storage key that the KEK was made under is not a
+// sign of a cleared TPM: the file holds another KEK's blob, or an altered one.
+Transient load_stored(ESYS_CONTEXT* esys, const Parent& parent, const StoredKek& stored, ByteView name) {
+  try {
+    return load_kek(esys, parent, {stored.record.public_area, stored.blob}, name);
+  } catch (const Error& error) {
+    if (error.code() != errc::tpm_cleared || stored.record.birth.empty()) throw;
+    if (birth_parent(stored.record.birth) != reported_name(esys, parent.key)) throw;
+  }
+  throw Error(errc::impostor_kek,
+              {"load", generation_text(stored.record.generation),
+               "Its file was replaced or altered while the TPM is the same: restore the file, or open "
+               "the volumes with the recovery key (volcryptctl recovery open)."});
+}
+
 // The TPM lost what we had loaded (reset, suspend, a stranger's flush): loading again helps. An answer that fails its
 // authentication is not of this kind.
 bool lost_what_was_loaded(const Error& error) {
@@ -257,8 +272,7 @@ std::vector<Secret> TpmKekStore::hmacs(const StoredKek& stored, const std::vecto
     open_storage_key(connection);
     if (connection.generation != stored.record.generation) {
       connection.drop_kek();
-      connection.kek = load_kek(esys, {connection.storage.get(), approvals}, {stored.record.public_area, stored.blob},
-                                stored.record.name);
+      connection.kek = load_stored(esys, {connection.storage.get(), approvals}, stored, stored.record.name);
       connection.generation = stored.record.generation;
     }
     if (!connection.route) connection.route = options_.route ? *options_.route : read_facts(esys).hmac_route();
@@ -285,7 +299,7 @@ RecoveryBlob TpmKekStore::duplicate_to_recovery(const KekRecord& record) {
     open_storage_key(connection);
     connection.drop_kek();
     const Parent parent{connection.storage.get(), approvals};
-    const Transient kek = load_kek(connection.esys(), parent, {stored.record.public_area, stored.blob}, record.name);
+    const Transient kek = load_stored(connection.esys(), parent, stored, record.name);
     const Duplicate duplicate =
         duplicate_kek(connection.esys(), parent, kek.get(), {approvals.recovery_public, approvals.recovery_approval});
     RecoveryBlob blob;
