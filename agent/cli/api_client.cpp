@@ -3,6 +3,7 @@
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <memory>
 #include <thread>
 
 #include "agent/cli/exit_status.hpp"
@@ -46,22 +47,21 @@ constexpr int busy_retries = 30;  // one a second: many drives attach at once at
 http::Response ApiClient::call(http::Method method, const std::string& target, const std::string& body,
                                std::chrono::seconds deadline) {
   for (int tries = 0;; ++tries) {
-    if (!client_) {
-      try {
-        client_ = std::make_unique<http::Client>(socket_, deadline);
-      } catch (const Error& error) {
-        throw_unreachable(error, socket_.native());
-      }
+    // A connection for each call: between two of them a person may type passphrases for longer than the agent keeps an
+    // idle connection, and a request on a closed one would fail with an unknown outcome.
+    std::unique_ptr<http::Client> client;
+    try {
+      client = std::make_unique<http::Client>(socket_, deadline);
+    } catch (const Error& error) {
+      throw_unreachable(error, socket_.native());
     }
     http::Response response;
     try {
-      response = client_->request(method, target, body, deadline);
+      response = client->request(method, target, body, deadline);
     } catch (const Error& error) {
-      client_.reset();
       throw Failure(error.code() == errc::timed_out ? ExitStatus::timed_out : ExitStatus::unreachable, error.what());
     }
     if (response.status < 400) return response;
-    client_.reset();  // some refusals end the connection
     // Before the request was looked at: it is safe to send it again.
     const bool busy = response.status == 503 && response.body.find("\"limit_exceeded\"") != std::string::npos;
     if (!busy || tries == busy_retries) throw_problem(response);

@@ -1,11 +1,10 @@
 // ApiClient: the agent's REST API as calls that return JSON, and its problems as Failures with their exit code.
-// Connects at the first call. Blocking; one thread.
+// Connects for each call. Blocking; one thread.
 #pragma once
 
 #include <boost/json/value.hpp>
 #include <chrono>
 #include <filesystem>
-#include <memory>
 #include <string>
 
 #include "agent/http/client.hpp"
@@ -33,7 +32,6 @@ class ApiClient {
                       std::chrono::seconds deadline);
 
   std::filesystem::path socket_;
-  std::unique_ptr<http::Client> client_;
 };
 
 }  // namespace volcrypt::cli

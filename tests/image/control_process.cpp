@@ -180,9 +180,12 @@ BOOST_AUTO_TEST_CASE(recovery_is_verified_with_the_right_key_only) {
   must({"recovery", "export", "--output", bundle});
   BOOST_TEST(ctl({"recovery", "export", "--output", bundle}).status == 4);
   BOOST_TEST(json::parse(content(bundle)).is_object());
+  const std::string drive = (directory.path() / "drive").native();
+  std::ofstream(drive) << std::string(2 * 1024 * 1024, 'x');
+  std::filesystem::resize_file(drive, 64 * 1024 * 1024);
   const auto foreign =
-      ctl({"recovery", "open", "--device", bundle, "--bundle", bundle, "--recovery-file", recovery_file});
-  BOOST_TEST(foreign.status == 9);  // the file is no volcrypt drive, told before any passphrase is asked
+      ctl({"recovery", "open", "--device", drive, "--bundle", bundle, "--recovery-file", recovery_file});
+  BOOST_TEST(foreign.status == 9);  // the drive is not ours, told before any passphrase is asked
 }
 
 BOOST_AUTO_TEST_CASE(volumes_that_do_not_exist_and_devices_that_are_wrong) {
