@@ -34,13 +34,14 @@ void create(const std::string& device, const Token& token, const Secret& volume_
 // An existing right mapping is left alone (Changed::no); a wrong one of that name is errc::name_taken.
 Changed attach(const std::string& device, const Secret& volume_key);
 
-Changed detach(const std::string& name);       // errc::device_busy when in use
+Changed detach(const std::string& name);  // errc::device_busy when in use
 
 // Replaces the token by one with the same identity and a newer wrap; one header write.
 Changed rewrap(const std::string& device, const Token& token);
 
 // Crypto-erase: both header copies and the keyslot area overwritten with zeros and flushed, then discard of the whole
-// device where it can. The mapping must be gone. After a crash in between, the header is gone or the volume still opens.
+// device where it can. The mapping must be gone. After a crash in between, the header is gone or the volume still
+// opens.
 void erase(const std::string& device, const Uuid& volume);
 
 // The two header copies (no key in clear; the empty keyslot area is left out) as bytes, for the cluster's backup.

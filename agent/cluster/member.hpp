@@ -13,7 +13,7 @@ namespace volcrypt::cluster {
 
 namespace asio = boost::asio;
 
-struct MemberReadiness {        // for the checks of `enable`
+struct MemberReadiness {  // for the checks of `enable`
   std::string version;
   std::vector<std::string> failures;  // each a sentence that names cause and way out; empty: ready
 };
@@ -38,9 +38,10 @@ class Member {
   virtual asio::awaitable<keys::KekRecord> create_kek(Generation generation) = 0;
   // Proof from the stored blob in a fresh session. Throws when this member cannot use the generation.
   virtual asio::awaitable<void> prove_kek(const keys::KekRecord& record) = 0;
-  virtual asio::awaitable<RewrapProgress> rewrap_volumes(Generation to) = 0;   // resumable, idempotent
+  virtual asio::awaitable<RewrapProgress> rewrap_volumes(Generation to) = 0;  // resumable, idempotent
   virtual asio::awaitable<RewrapProgress> rewrap_progress() = 0;  // of the run under way, else of the last one
-  // Generations that volumes owned by this member still refer to, read from headers where present, else from the catalogue.
+  // Generations that volumes owned by this member still refer to, read from headers where present, else from the
+  // catalogue.
   virtual asio::awaitable<std::set<Generation>> census() = 0;
   virtual asio::awaitable<void> retire_kek(Generation generation) = 0;
 };

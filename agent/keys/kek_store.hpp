@@ -23,7 +23,8 @@ enum class Protection { tpm, software };
 struct KekRecord {
   Generation generation = 0;
   Protection protection = Protection::tpm;
-  Bytes name;         // TPM: the object's Name (34 bytes); software: 000b followed by the key check value SHA256(canonical("volcrypt kek name v1", cluster, g, key))
+  Bytes name;         // TPM: the object's Name (34 bytes); software: 000b followed by the key check value
+                      // SHA256(canonical("volcrypt kek name v1", cluster, g, key))
   Bytes public_area;  // TPM: TPMT_PUBLIC as marshalled; software: empty
   Bytes birth;        // TPM: creation attestation and signature by the creator's attestation key; software: empty
   std::uint64_t trust_epoch = 0;
@@ -33,11 +34,11 @@ struct KekRecord {
 struct RecoveryBlob {
   Generation generation = 0;
   Protection protection = Protection::tpm;
-  Bytes name;        // of the KEK inside
-  Bytes duplicate;   // TPM: TPM2B_PRIVATE content from TPM2_Duplicate; software: AES-256-GCM box
-  Bytes public_area; // TPM: TPMT_PUBLIC of the KEK, so that its Name can be computed again; software: empty
-  Bytes seed;        // TPM: encrypted seed towards the recovery key; software: ephemeral P-256 point
-  Bytes inner_key;   // TPM: inner wrapper key, itself encrypted to the recovery key; software: empty
+  Bytes name;         // of the KEK inside
+  Bytes duplicate;    // TPM: TPM2B_PRIVATE content from TPM2_Duplicate; software: AES-256-GCM box
+  Bytes public_area;  // TPM: TPMT_PUBLIC of the KEK, so that its Name can be computed again; software: empty
+  Bytes seed;         // TPM: encrypted seed towards the recovery key; software: ephemeral P-256 point
+  Bytes inner_key;    // TPM: inner wrapper key, itself encrypted to the recovery key; software: empty
 };
 
 // What a node's keys are bound to: the storage key's policy names the authority and the node (TPM facts section 2, P2).
@@ -51,34 +52,35 @@ struct IdentityRequest {
 // Who this node is towards the authority: goes to cluster init or join, is signed into the membership document.
 struct NodeIdentity {
   Protection protection = Protection::tpm;
-  Bytes storage_key;       // TPM: TPMT_PUBLIC of the storage parent; software: P-256 point (65 bytes, uncompressed)
-  Bytes attestation_key;   // TPM: TPMT_PUBLIC of the AK; software: empty
-  Bytes endorsement_key;   // TPM: TPMT_PUBLIC of the EK; software: empty
-  std::string maker;       // TPM: manufacturer and firmware version, as printed; software: "software"
+  Bytes storage_key;      // TPM: TPMT_PUBLIC of the storage parent; software: P-256 point (65 bytes, uncompressed)
+  Bytes attestation_key;  // TPM: TPMT_PUBLIC of the AK; software: empty
+  Bytes endorsement_key;  // TPM: TPMT_PUBLIC of the EK; software: empty
+  std::string maker;      // TPM: manufacturer and firmware version, as printed; software: "software"
 };
 
 // What the authority gave this node; part of the membership document. All are signatures by the authority's key.
 struct Approvals {
-  Bytes authority_public;      // SubjectPublicKeyInfo DER of the P-256 authority key
+  Bytes authority_public;  // SubjectPublicKeyInfo DER of the P-256 authority key
   Uuid cluster;
-  Uuid node;                   // node id
+  Uuid node;  // node id
   std::uint64_t trust_epoch = 1;
-  Bytes recovery_public;       // the recovery key as storage parent: TPMT_PUBLIC (TPM) or P-256 point (software)
-  Bytes recovery_approval;     // TPM: signature over dup(recovery parent) for kekRef(cluster, epoch); software: over canonical
+  Bytes recovery_public;    // the recovery key as storage parent: TPMT_PUBLIC (TPM) or P-256 point (software)
+  Bytes recovery_approval;  // TPM: signature over dup(recovery parent) for kekRef(cluster, epoch); software: over
+                            // canonical
   std::vector<Bytes> peer_approvals;  // TPM: the same for every member's storage key (issue: the cluster)
   std::vector<std::uint32_t> pcrs;    // bound PCRs of bank SHA-256, ascending; may be empty (form P0 policies signed)
   struct BootState {                  // one approved state of those PCRs
     Bytes pcr_digest;                 // SHA256 over the PCR values, as PolicyPCR computes; empty when pcrs is empty
     Bytes create, load, import;       // signatures over (PCR and command) policies for nodeRef(cluster, node)
   };
-  std::vector<BootState> boot_states; // newest last; at most 16
+  std::vector<BootState> boot_states;  // newest last; at most 16
 };
 
 struct BootReport {
   std::vector<std::uint32_t> pcrs;
   std::vector<std::pair<std::uint32_t, Bytes>> values;  // PCR number and SHA-256 value now
   Bytes digest_now;
-  bool approved_now = false;                            // some BootState matches
+  bool approved_now = false;  // some BootState matches
 };
 
 class KekStore {
@@ -92,25 +94,27 @@ class KekStore {
   // Checks the signatures and forms, stores them durably. Throws errc::bad_signature, errc::too_old (older epoch).
   virtual void adopt(const Approvals& approvals) = 0;
 
-  // Everything below needs approvals; throws errc::wrong_state without, errc::sealed_out, errc::tpm_cleared, errc::tpm_absent.
+  // Everything below needs approvals; throws errc::wrong_state without, errc::sealed_out, errc::tpm_cleared,
+  // errc::tpm_absent.
 
   // Makes a KEK, stores its blob durably (write, fsync, rename, fsync directory) and reads it back in a fresh session.
   // A blob of this generation that exists already is an error (errc::already_exists): numbers are never used twice.
   virtual KekRecord create(Generation generation) = 0;
   virtual RecoveryBlob duplicate_to_recovery(const KekRecord& record) = 0;
-  // Loads from the stored blob in a fresh session, compares Name (errc::impostor_kek), answers HMAC(KEK, challenge) with
-  // a challenge digest that can never be a group digest (label "volcrypt kek proof v1").
+  // Loads from the stored blob in a fresh session, compares Name (errc::impostor_kek), answers HMAC(KEK, challenge)
+  // with a challenge digest that can never be a group digest (label "volcrypt kek proof v1").
   virtual Digest prove(const KekRecord& record, const Digest& nonce) = 0;
   // Generations whose blob and record are on this node, ascending by number.
   virtual std::vector<KekRecord> held() const = 0;
-  // G of DESIGN.md section 3 for each group, in one batch: at most one KEK is loaded, one session used, closed at the end.
-  // Needs only what is on this node (blob and record side by side). errc::wrong_generation when it is not held.
+  // G of DESIGN.md section 3 for each group, in one batch: at most one KEK is loaded, one session used, closed at the
+  // end. Needs only what is on this node (blob and record side by side). errc::wrong_generation when it is not held.
   virtual std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) = 0;
   virtual void destroy(Generation generation) = 0;  // blob overwritten and unlinked; idempotent
-  // The bound PCRs; software: nothing bound, approved. Before adopt() it does not throw but reports PCRs 0 to 15 with their
-  // values and an empty digest, not approved: `cluster init` chooses among them and computes the digest to be signed.
+  // The bound PCRs; software: nothing bound, approved. Before adopt() it does not throw but reports PCRs 0 to 15 with
+  // their values and an empty digest, not approved: `cluster init` chooses among them and computes the digest to be
+  // signed.
   virtual BootReport boot_report() = 0;
-  virtual void lock() = 0;                          // flushes whatever is loaded; the next use loads again
+  virtual void lock() = 0;  // flushes whatever is loaded; the next use loads again
 };
 
 }  // namespace volcrypt::keys

@@ -20,15 +20,17 @@ class NodeKeys {
   // errc::tpm_absent when this node was started without that keyring.
   Keyring& of(Protection protection) {
     if (Keyring* found = slot(protection)) return *found;
-    throw Error(errc::tpm_absent, {"use", protection == Protection::tpm ? "the TPM" : "the software keys",
-                                   "Give volcryptd a TPM (tcti in its configuration file), or choose software protection."});
+    throw Error(errc::tpm_absent,
+                {"use", protection == Protection::tpm ? "the TPM" : "the software keys",
+                 "Give volcryptd a TPM (tcti in its configuration file), or choose software protection."});
   }
   void choose(Protection protection) noexcept { chosen_ = protection; }
   std::optional<Protection> choice() const noexcept { return chosen_; }
   Keyring& chosen() {
     if (!chosen_) {
-      throw Error(errc::wrong_state, {"use", "the cluster's keys",
-                                      "Cluster encryption is not enabled: run `volcryptctl enable cluster-encryption`."});
+      throw Error(errc::wrong_state,
+                  {"use", "the cluster's keys",
+                   "Cluster encryption is not enabled: run `volcryptctl enable cluster-encryption`."});
     }
     return of(*chosen_);
   }
