@@ -1,6 +1,7 @@
 // The embedded store on a real file: the conformance suite, death by kill -9 in the middle of commits, damaged,
 // foreign, lost and unwritable files. What a damaged file holds must be the same after the refusal as before it.
 #define BOOST_TEST_DYN_LINK
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -137,6 +138,12 @@ BOOST_FIXTURE_TEST_CASE(an_agent_killed_in_the_middle_of_commits_loses_nothing_t
       commit_until_killed(*this, ends[1]);
     }
     close(ends[1]);
+    // Every second child has made at least one commit, however slow the disk; the others may die at their very first
+    // step.
+    if (round % 2 == 0) {
+      pollfd word{ends[0], POLLIN, 0};
+      BOOST_REQUIRE(poll(&word, 1, 20'000) == 1);
+    }
     usleep(20'000 + static_cast<useconds_t>(random() % 60'000));
     kill(child, SIGKILL);
     int status = 0;
@@ -152,7 +159,7 @@ BOOST_FIXTURE_TEST_CASE(an_agent_killed_in_the_middle_of_commits_loses_nothing_t
     BOOST_TEST(number_in(database, "b") == a);
     known = a;
   }
-  BOOST_TEST(known > 20u);
+  BOOST_TEST(known >= 13u);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_file_damaged_anywhere_is_refused_or_whole_and_never_written_to, File) {
