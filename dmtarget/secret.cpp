@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <mutex>
 #include <string>
@@ -118,6 +119,12 @@ bool equals(const Secret& a, const Secret& b) noexcept {
 
 void wipe(std::span<std::uint8_t> bytes) noexcept {
   if (!bytes.empty()) OPENSSL_cleanse(bytes.data(), bytes.size());
+}
+
+// Not inlined: the frame has to lie below the caller's.
+[[gnu::noinline]] void wipe_dead_stack() noexcept {
+  std::array<std::uint8_t, 64 * 1024> frame;  // NOLINT: written by wipe only
+  wipe(frame);
 }
 
 }  // namespace volcrypt

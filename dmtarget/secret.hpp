@@ -47,6 +47,18 @@ bool equals(const Secret& a, const Secret& b) noexcept;
 // Wipes memory that is not a Secret (a library's buffer), in a way that the compiler cannot drop.
 void wipe(std::span<std::uint8_t> bytes) noexcept;
 
+// Wipes 64 KiB of stack below the caller: what the frames of finished calls left there. Optimised cryptographic code
+// keeps copies of keys in its frames; OpenSSL's and tpm2-tss's deepest paths stay below 32 KiB.
+void wipe_dead_stack() noexcept;
+
+// The first local of a function that handles key bytes: wipes after every other local has ended.
+struct StackWiper {
+  StackWiper() = default;
+  StackWiper(const StackWiper&) = delete;
+  StackWiper& operator=(const StackWiper&) = delete;
+  ~StackWiper() { wipe_dead_stack(); }
+};
+
 // The key of one volume: 512 bits for aes-xts-plain64 (two AES-256 keys).
 inline constexpr std::size_t volume_key_size = 64;
 

@@ -42,6 +42,7 @@ struct SoftwareKekStore::Opened {
 };
 
 Bytes software_kek_name(const Uuid& cluster, Generation generation, const Secret& key) {
+  const StackWiper wiper;
   // The canonical encoding with the key as its last field, hashed in two pieces: the key must not be copied into Bytes.
   Bytes head = Canonical("volcrypt kek name v1").add(cluster).add(generation).bytes();
   for (int shift = 24; shift >= 0; shift -= 8) head.push_back(std::uint8_t(key.size() >> shift));

@@ -59,6 +59,7 @@ GcmNonce random_nonce() {
 }
 
 Secret hmac_sha256(const Secret& key, ByteView message) {
+  const StackWiper wiper;
   const Mac mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
   require(mac != nullptr, "find HMAC");
   const MacContext context(EVP_MAC_CTX_new(mac.get()));
@@ -73,6 +74,7 @@ Secret hmac_sha256(const Secret& key, ByteView message) {
 }
 
 Secret hkdf_sha256(const Secret& key, ByteView info) {
+  const StackWiper wiper;
   const Kdf kdf(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
   require(kdf != nullptr, "find HKDF");
   const KdfContext context(EVP_KDF_CTX_new(kdf.get()));
@@ -84,6 +86,7 @@ Secret hkdf_sha256(const Secret& key, ByteView info) {
 }
 
 Bytes gcm_seal(const Secret& key, const GcmNonce& nonce, ByteView authenticated, const Secret& plaintext) {
+  const StackWiper wiper;
   const CipherContext context = gcm(key, nonce, authenticated, 1);
   Bytes sealed(plaintext.size() + gcm_tag_size);
   int size = 0, rest = 0;
@@ -97,6 +100,7 @@ Bytes gcm_seal(const Secret& key, const GcmNonce& nonce, ByteView authenticated,
 }
 
 Secret gcm_open(const Secret& key, const GcmNonce& nonce, ByteView authenticated, ByteView sealed) {
+  const StackWiper wiper;
   const Error wrong(errc::wrong_key, {"decrypt", "a key", "It was sealed under another key, or was changed."});
   if (sealed.size() < gcm_tag_size) throw wrong;
   const ByteView ciphertext = sealed.first(sealed.size() - gcm_tag_size);

@@ -25,18 +25,11 @@ void scrub_heap() noexcept {
   }
 }
 
-// The frames of the calls before lay where this one lies now; ESAPI's deepest path (session start with OpenSSL) stays
-// below 32 KiB.
-[[gnu::noinline]] void scrub_stack() noexcept {
-  std::array<std::uint8_t, 64 * 1024> frame;  // NOLINT: written by wipe only
-  wipe(frame);
-}
-
 }  // namespace
 
 void scrub_process_memory() noexcept {
   scrub_heap();
-  scrub_stack();
+  wipe_dead_stack();
 }
 
 void scrub(ESYS_CONTEXT* esys) {
