@@ -20,6 +20,7 @@
 #include "dmtarget/header_facts.hpp"
 #include "dmtarget/name.hpp"
 #include "dmtarget/signatures.hpp"
+#include "dmtarget/task.hpp"
 
 namespace volcrypt::dm {
 namespace {
@@ -44,12 +45,12 @@ class MemoryHeader {
   Fd fd_;
 };
 
-// One use of libcryptsetup: its lock, its context, and what it said meanwhile.
+// One use of libcryptsetup: its turn with libdevmapper, its context, and what it said meanwhile.
 class Library {
  public:
   // `data_device` is null unless the use is an activation.
   Library(const MemoryHeader& header, const char* data_device, std::string device)
-      : turn_(one_at_a_time()), device_(std::move(device)) {
+      : turn_(libdevmapper()), device_(std::move(device)) {
     static std::once_flag set_up;
     std::call_once(set_up, [] {
       crypt_set_log_callback(
@@ -87,10 +88,6 @@ class Library {
   }
 
  private:
-  static std::mutex& one_at_a_time() {
-    static std::mutex mutex;
-    return mutex;
-  }
   static void hear(int level, const char* message, void* self) {
     if (level != CRYPT_LOG_ERROR) return;
     std::string text(message);
@@ -139,6 +136,7 @@ std::uint32_t activation_flags(const Description& description) {
 const char* as_chars(const Secret& key) { return reinterpret_cast<const char*>(key.data()); }
 
 void format_in_memory(const MemoryHeader& header, const Token& token, const Secret& key, const std::string& device) {
+  StackWiper wiper;
   Library library(header, nullptr, device);
   const std::string label = header_label(token.name);
   const std::string subsystem(header_subsystem);
@@ -287,6 +285,7 @@ void LuksHeader::replace_token(const Token& token) {
 }
 
 void LuksHeader::verify_volume_key(const Secret& volume_key) const {
+  StackWiper wiper;
   MemoryHeader memory(state_->device_size, state_->area);
   Library library(memory, nullptr, state_->device);
   library.load();
@@ -297,6 +296,7 @@ void LuksHeader::verify_volume_key(const Secret& volume_key) const {
 }
 
 void LuksHeader::activate(const std::string& mapping_name, const Secret& volume_key) {
+  StackWiper wiper;
   if (!state_->is_on_device)
     throw Error(errc::invalid_argument, {"activate", state_->device, "It is a header without its device."});
   verify_volume_key(volume_key);

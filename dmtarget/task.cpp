@@ -43,15 +43,10 @@ const VerbFacts& facts(Verb verb) {
   return table[static_cast<std::size_t>(verb)];
 }
 
-std::mutex& libdevmapper() {
-  static std::mutex mutex;
-  return mutex;
-}
-
 // Errors are thrown, not printed. libcryptsetup sets its own function while it is at work: then that one stays.
 void discard_log(int, const char*, int, int, const char*, ...) {}
 
-// libcryptsetup closes libdevmapper's one control descriptor when its last context ends, perhaps under a request of
+// libcryptsetup closes libdevmapper's one control descriptor when its last context ends, perhaps under a suspend of
 // ours in another thread; so it is held open.
 void prepare_library() {
   static std::once_flag once;
@@ -102,6 +97,11 @@ std::string way_out(int number) {
 }
 
 }  // namespace
+
+std::mutex& libdevmapper() {
+  static std::mutex mutex;
+  return mutex;
+}
 
 void Task::Destroy::operator()(dm_task* task) const noexcept { dm_task_destroy(task); }
 
