@@ -23,7 +23,7 @@ struct WithVolume {
     server.show("volcryptctl create volume data1 --device " + std::string(drive_node));
     server.machine.must(
         "mkfs.ext4 -q /dev/mapper/data1 && mkdir -p /srv/data1 && "
-        "echo '/dev/mapper/data1 /srv/data1 ext4 defaults,nofail,x-systemd.device-timeout=20 0 2' >>/etc/fstab && "
+        "echo '/dev/mapper/data1 /srv/data1 ext4 defaults,nofail,x-systemd.device-timeout=60 0 2' >>/etc/fstab && "
         "systemctl daemon-reload && mount /srv/data1 && seq 100000 >/srv/data1/numbers && sync && "
         "sha256sum /srv/data1/numbers >/root/checksums");
   }
@@ -53,7 +53,7 @@ BOOST_FIXTURE_TEST_CASE(a_changed_boot_state_seals_out_and_its_approval_brings_t
   server.await_condition("data1", "failed");
   const auto refusal = server.show_refusal("volcryptctl attach data1");
   BOOST_TEST(refusal.find("approve-boot-state") != std::string::npos);
-  BOOST_TEST(server.show("volcryptctl get clusterinfo").find("sealed out") != std::string::npos);
+  BOOST_TEST(server.show("volcryptctl get clusterinfo").find("Sealed out") != std::string::npos);
   BOOST_TEST(server.machine.run("test -e /dev/mapper/data1").exit_code != 0);
 
   server.show_refusal("volcryptctl --passphrase-fd 3 node approve-boot-state --authority-file /root/authority.json" +

@@ -1,5 +1,6 @@
 // Runs inside of the machine, for the leak tests only: opens a volume's DEK with the recovery key, as `recovery open`
-// does, and looks for it (raw, as hex, in halves) in every file below the given paths. Prints the files that hold it.
+// does, and looks for it (raw, as hex, as base64, in halves) in every file below the given paths. Prints the files that
+// hold it.
 //   dek_search DEVICE BUNDLE RECOVERY_FILE PATH...      the passphrase comes on file descriptor 3
 // With PATH = "--plant FILE" it writes the DEK there, so that the search itself can be tested.
 #include <fcntl.h>
@@ -53,28 +54,39 @@ std::vector<std::string> spellings(const Secret& dek) {
     found.emplace_back(half.begin(), half.end());
     found.push_back(to_hex(half));
   }
+  found.push_back(to_base64(dek.view().first(48)));
   return found;
 }
 
-unsigned search(const fs::path& path, const std::vector<std::string>& wanted) {
+struct Search {
+  const std::vector<std::string>& wanted;
+  unsigned files = 0;
   unsigned hits = 0;
-  const auto look = [&](const fs::path& file) {
+
+  void look(const fs::path& file) {
+    ++files;
     const auto content = read_all(file);
     if (std::any_of(wanted.begin(), wanted.end(),
                     [&](const auto& w) { return content.find(w) != std::string::npos; })) {
       std::cout << "DEK in " << file.string() << "\n";
       ++hits;
     }
-  };
-  if (!fs::is_directory(path)) {
-    look(path);
-    return hits;
   }
-  for (const auto& entry : fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied)) {
-    if (entry.is_regular_file() && !entry.is_symlink()) look(entry.path());
+
+  // Entries that vanish meanwhile (the journal rotates, /run lives) are no longer there to be read.
+  void look_below(const fs::path& path) {
+    std::error_code gone;
+    if (!fs::is_directory(path, gone)) return look(path);
+    fs::directory_iterator entry(path, gone);
+    for (; !gone && entry != fs::directory_iterator(); entry.increment(gone)) {
+      std::error_code vanished;
+      const auto kind = entry->symlink_status(vanished).type();
+      if (kind == fs::file_type::directory) look_below(entry->path());
+      if (kind == fs::file_type::regular) look(entry->path());
+    }
+    if (gone && gone != std::errc::no_such_file_or_directory) throw fs::filesystem_error("search", path, gone);
   }
-  return hits;
-}
+};
 
 }  // namespace
 
@@ -83,16 +95,16 @@ int main(int argc, char** argv) {
     if (argc < 5) throw std::runtime_error("usage: dek_search DEVICE BUNDLE RECOVERY_FILE PATH...");
     const auto dek = open_dek(argv[1], argv[2], argv[3]);
     const auto wanted = spellings(dek);
-    unsigned hits = 0;
+    Search search{wanted};
     for (int i = 4; i < argc; ++i) {
       if (argv[i] == std::string_view("--plant") && i + 1 < argc) {
         std::ofstream(argv[++i], std::ios::binary) << "before" << wanted.front() << "after";
       } else {
-        hits += search(argv[i], wanted);
+        search.look_below(argv[i]);
       }
     }
-    std::cout << hits << " files hold the DEK\n";
-    return hits == 0 ? 0 : 1;
+    std::cout << search.hits << " of " << search.files << " files hold the DEK\n";
+    return search.hits == 0 ? 0 : 1;
   } catch (const std::exception& failure) {
     std::cerr << "dek_search: " << failure.what() << "\n";
     return 2;

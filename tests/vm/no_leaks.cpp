@@ -2,6 +2,7 @@
 // FAILURES.md F: linuxmint/live-installer#185, rear#3485).
 #include <boost/test/unit_test.hpp>
 #include <iostream>
+#include <string>
 
 #include "tests/vm/server.hpp"
 
@@ -48,8 +49,10 @@ void look_for_the_dek(Protection protection) {
   // ... and finds nothing where the DEK could have gone.
   machine.must("rm /root/planted");
   const auto clean = machine.run(search + "/var /run /etc /root /tmp " + passphrase);
-  BOOST_TEST(clean.out == "0 files hold the DEK\n");
+  transcript.say(clean.out + clean.err);
   BOOST_TEST(clean.exit_code == 0);
+  BOOST_TEST(clean.out.find("0 of ") == 0U);
+  BOOST_TEST(std::stoi(clean.out.substr(5)) > 100);  // files that were read
 }
 
 }  // namespace
