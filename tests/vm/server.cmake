@@ -13,6 +13,6 @@ volcrypt_test(NAME vm_bad_days TIER trial TIMEOUT 1200 SOURCES ${CMAKE_CURRENT_L
 volcrypt_test(NAME vm_plugged_drives TIER trial TIMEOUT 900 SOURCES ${CMAKE_CURRENT_LIST_DIR}/plugged_drives.cpp LIBS volcrypt_test_server)
 add_executable(volcrypt_dek_search ${CMAKE_CURRENT_LIST_DIR}/dek_search.cpp)
 target_link_libraries(volcrypt_dek_search PRIVATE volcrypt_keys volcrypt_dmtarget)
-volcrypt_test(NAME vm_no_leaks TIER trial TIMEOUT 600 SOURCES ${CMAKE_CURRENT_LIST_DIR}/no_leaks.cpp LIBS volcrypt_test_server)
+volcrypt_test(NAME vm_no_leaks TIER vm TIMEOUT 600 SOURCES ${CMAKE_CURRENT_LIST_DIR}/no_leaks.cpp LIBS volcrypt_test_server)
 target_compile_definitions(vm_no_leaks PRIVATE VOLCRYPT_DEK_SEARCH="$<TARGET_FILE:volcrypt_dek_search>")
 add_dependencies(vm_no_leaks volcrypt_dek_search)
