@@ -1,5 +1,8 @@
 // Headers that somebody edited, with right checksums: each is refused, and the drive is not written to. FAILURES.md
 // section F: CVE-2021-4122 (a forged re-encryption makes the next unlock decrypt in place), look-alike volumes.
+// dmtarget knows no cluster and no generations, so two forgeries pass here and are refused by the agent: a token of
+// another cluster (volumes_attach.cpp, keys_dek_wrap.cpp), and a header replayed after its generation was retired
+// (volumes_rewrap.cpp, volumes_policy.cpp).
 #define BOOST_TEST_DYN_LINK
 #include <boost/json.hpp>
 #include <boost/test/data/test_case.hpp>
