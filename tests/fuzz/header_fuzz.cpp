@@ -143,11 +143,18 @@ json::object metadata(const dm::LuksHeader& header) {
   return json::parse(dm::read_header_copies(header.bytes()).newest().json).as_object();
 }
 
+// The library takes numbers in any spelling, and has no word for the work that a digest asks for.
+void check_digest(const json::object& header) {
+  const json::value& iterations = header.at("digests").at("0").at("iterations");
+  demand(iterations.is_int64() && iterations.get_int64() > 0 && iterations.get_int64() <= 1'000'000, "iterations");
+}
+
 void check_written_and_read_again(const Bytes& area, std::uint64_t size) {
   dm::LuksHeader header = dm::LuksHeader::from_bytes(area, size, "again");
   header.check_description();
   demand(header.facts().copies == Copies::both_good && header.bytes() == area, "a whole header is read as it is");
   const json::object before = metadata(header);
+  check_digest(before);
   const dm::Token token = header.token();
   dm::Token next = token;
   next.nonce[0] ^= 1;
