@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <tuple>
 
 #include "dmtarget/canonical.hpp"
 #include "dmtarget/error.hpp"
@@ -71,7 +72,10 @@ bool is_good(const HeaderCopy& copy) { return copy.state == HeaderCopy::State::g
 bool HeaderCopies::any_good() const noexcept { return is_good(primary) || is_good(secondary); }
 
 bool HeaderCopies::both_good() const noexcept {
-  return is_good(primary) && is_good(secondary) && primary.sequence == secondary.sequence;
+  auto content = [](const HeaderCopy& copy) {
+    return std::tie(copy.sequence, copy.label, copy.subsystem, copy.uuid, copy.json);
+  };
+  return is_good(primary) && is_good(secondary) && content(primary) == content(secondary);
 }
 
 const HeaderCopy& HeaderCopies::newest() const noexcept {

@@ -33,8 +33,10 @@ struct HeaderCopies {
   HeaderCopy primary, secondary;
 
   bool any_good() const noexcept;
-  bool both_good() const noexcept;            // and of one sequence number: a crash left nothing to repair
-  const HeaderCopy& newest() const noexcept;  // of the good ones; any_good() must be true
+  // And they say the same: nothing is left to repair. libcryptsetup falls back silently to a second copy of the same
+  // sequence number when it does not like the first one's metadata; then the copy that was checked would be another.
+  bool both_good() const noexcept;
+  const HeaderCopy& newest() const noexcept;  // of the good ones, the first of two equals; any_good() must be true
 };
 
 // `area` is the first header_area_size bytes of a device.

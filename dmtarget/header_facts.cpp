@@ -63,7 +63,8 @@ void read_segments(const json::object& header, HeaderFacts& facts) {
 }
 
 void read_digests(const json::object& header, HeaderFacts& facts) {
-  // A forged count of iterations would stop every attach for hours; ours is the minimum, 1000.
+  // A forged count of iterations would stop every attach for hours; ours is the minimum, 1000. It must be a whole
+  // number: the library would take 4e9 and "4000000000" for one, and number_at has 0 for them.
   constexpr std::uint64_t most_iterations = 1'000'000;
   const json::object& digests = object_at(header, "digests");
   const json::object& digest = object_at(digests, "0");
@@ -72,8 +73,10 @@ void read_digests(const json::object& header, HeaderFacts& facts) {
   if (digests.size() != 1) facts.oddities.push_back(std::to_string(digests.size()) + " digests");
   if (text_at(digest, "type") != "pbkdf2" || text_at(digest, "hash") != "sha256")
     facts.oddities.push_back("digest 0 is not PBKDF2 with SHA-256");
-  if (number_at(digest, "iterations") > most_iterations)
-    facts.oddities.push_back("digest 0 asks for " + std::to_string(number_at(digest, "iterations")) + " iterations");
+  const std::uint64_t iterations = number_at(digest, "iterations");
+  if (iterations == 0) facts.oddities.push_back("digest 0 has no whole number of iterations");
+  if (iterations > most_iterations)
+    facts.oddities.push_back("digest 0 asks for " + std::to_string(iterations) + " iterations");
   if (!segments || *segments != json::value(json::array{"0"}))
     facts.oddities.push_back("digest 0 is not for segment 0 alone");
   if (!keyslots || *keyslots != json::value(json::array{})) facts.oddities.push_back("digest 0 is bound to keyslots");

@@ -33,6 +33,7 @@ std::optional<Mapping> describe(const std::string& name) {
   mapping.liveness = state->suspended ? Liveness::suspended : Liveness::active;
   mapping.open_count = state->open_count;
   mapping.has_table = state->live_table;
+  mapping.is_leaving = state->deferred_removal;
   if (!mapping.has_table) return mapping;
   Task under(Verb::under, name);
   under.run();

@@ -24,6 +24,7 @@ struct Mapping {
   std::uint64_t sectors = 0;  // 512-byte sectors; 0 when there is no live table
   std::vector<dev_t> under;   // the devices it maps to
   bool has_table = false;     // false: half-made, a leftover that nobody can use
+  bool is_leaving = false;    // its removal was asked for: it goes when its last user closes it
 };
 
 std::vector<Mapping> list_mappings();                          // every mapping of the machine

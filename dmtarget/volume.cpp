@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "dmtarget/block_file.hpp"
 #include "dmtarget/error.hpp"
@@ -42,6 +44,8 @@ bool is_attached_right(const std::string& name, const Uuid& volume, dev_t device
     remove_mapping(name);
     return false;
   }
+  if (mapping->is_leaving)
+    refuse(errc::device_busy, "Its mapping is being removed and goes when its last user closes it. Attach it then.");
   if (!lies_on(*mapping, device))
     refuse(errc::duplicate_volume, "It is attached from another drive with the same volume UUID: one is a copy.");
   if (mapping->liveness != Liveness::active)
@@ -63,6 +67,16 @@ dev_t block_device_number(const std::string& device) {
   dev_t number = BlockFile(device, BlockFile::Access::read).device();
   if (number == 0) throw Error(errc::invalid_argument, {"attach", device, "It is not a block device."});
   return number;
+}
+
+// udev probes a mapping for moments after a writer closed it, so "open" is looked at again for half a second.
+std::optional<Mapping> find_when_probes_are_over(const std::string& name) {
+  std::optional<Mapping> mapping = find_mapping(name);
+  for (int look = 0; look < 10 && mapping && mapping->open_count > 0; ++look) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    mapping = find_mapping(name);
+  }
+  return mapping;
 }
 
 bool is_same_volume(const Token& a, const Token& b) {
@@ -109,7 +123,7 @@ Changed attach(const std::string& device, const Secret& volume_key) {
 }
 
 Changed detach(const std::string& name) {
-  std::optional<Mapping> mapping = find_mapping(name);
+  std::optional<Mapping> mapping = find_when_probes_are_over(name);
   if (!mapping) return Changed::no;
   auto refuse = [&name](errc cause, const char* why) { throw Error(cause, {"detach", mapping_path(name), why}); };
   if (!mapping->uuid.starts_with("CRYPT-LUKS2-")) refuse(errc::name_taken, "It is not a mapping of a volume.");

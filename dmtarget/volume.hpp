@@ -31,7 +31,8 @@ void check_formattable(const std::string& device, ExistingData existing);
 void create(const std::string& device, const Token& token, const Secret& volume_key, ExistingData existing);
 
 // Makes /dev/mapper/NAME. Before: header against description; the device must not be under another mapping.
-// An existing right mapping is left alone (Changed::no); a wrong one of that name is errc::name_taken.
+// An existing right mapping is left alone (Changed::no); a wrong one of that name is errc::name_taken, one that goes
+// with its last user errc::device_busy.
 Changed attach(const std::string& device, const Secret& volume_key);
 
 Changed detach(const std::string& name);  // errc::device_busy when in use

@@ -81,6 +81,26 @@ BOOST_AUTO_TEST_CASE(of_two_good_copies_the_newer_wins) {
   }
 }
 
+// Only an editor makes these. libcryptsetup would take the second copy when it does not like the first one's metadata.
+BOOST_AUTO_TEST_CASE(of_two_copies_that_differ_under_one_sequence_number_the_first_counts) {
+  VolumeImage image;
+  Bytes good = content_of(image.file, 32768);
+  edit_metadata(image.file, [](boost::json::object& metadata) {
+    metadata["tokens"].as_object()["0"].as_object()["generation"] = "2";
+  });
+  Bytes other = content_of(image.file, 32768);
+  overwrite(image.file, 0, ByteView(good).first(16384));
+  check_repaired_once(image);
+
+  edit_metadata(image.file, [](boost::json::object& metadata) {  // a digest of a segment that is not there
+    metadata["digests"].as_object()["0"].as_object()["segments"] = boost::json::array{"1"};
+  });
+  overwrite(image.file, 16384, ByteView(other).subspan(16384, 16384));
+  Bytes before = content_of(image.file);
+  BOOST_CHECK_EXCEPTION(LuksHeader::open(image.file), Error, with(errc::header_changed));
+  BOOST_TEST((content_of(image.file) == before));
+}
+
 BOOST_AUTO_TEST_CASE(a_read_only_device_opens_from_its_good_copy_and_says_that_the_other_is_bad) {
   VolumeImage image;
   damage_copy(image.file, Copy::secondary);

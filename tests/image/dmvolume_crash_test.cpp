@@ -68,7 +68,8 @@ void fail_everywhere(const Scene& scene, const FailingProgram& program, const st
       BOOST_TEST_CONTEXT(program.command.at(1) << ", " << failpoint) {
         scene.fresh_copy();
         int status = program.run(failpoint);
-        bool ends_there = failpoint.how == "crash" || failpoint.how == "after" || failpoint.how == "torn";
+        bool ends_there = failpoint.how == "crash" || failpoint.how == "after" || failpoint.how == "torn" ||
+                          failpoint.how == "sliver";
         if (ends_there) BOOST_TEST(status == crash_status);
         if (failpoint.how == "short") BOOST_TEST(status == 0);
         check(status);
@@ -174,6 +175,25 @@ BOOST_AUTO_TEST_CASE(restore_over_a_damaged_header_can_be_repeated_until_it_is_d
     dm::restore_header(scene.drive, backup, scene.image.token.volume);
     BOOST_TEST((look(scene.drive, scene.image.key, scene.image.token, scene.image.token) == Found::new_token));
   });
+}
+
+BOOST_AUTO_TEST_CASE(restore_over_one_damaged_copy_never_risks_the_good_one) {
+  for (Copy copy : {Copy::primary, Copy::secondary}) {
+    Scene scene;
+    Bytes backup = dm::backup_header(scene.image.file);
+    std::string file = scene.keep("backup", backup);
+    LuksHeader::open(scene.image.file).replace_token(scene.next);  // so that old and restored are told apart
+    damage_copy(scene.image.file, copy);
+    auto program = scene.program({"restore", scene.drive, file, scene.image.token.volume.str()});
+    fail_everywhere(scene, program, [&](int status) {
+      Found found = look(scene.drive, scene.image.key, scene.next, scene.image.token);
+      bool is_old_or_restored = found == Found::old_token || found == Found::new_token;
+      BOOST_TEST(is_old_or_restored);
+      if (status == 0) BOOST_TEST((found == Found::new_token));
+      dm::restore_header(scene.drive, backup, scene.image.token.volume);
+      BOOST_TEST((look(scene.drive, scene.image.key, scene.next, scene.image.token) == Found::new_token));
+    });
+  }
 }
 
 BOOST_AUTO_TEST_CASE(erase_leaves_a_volume_that_opens_or_no_header_and_can_be_repeated) {

@@ -7,10 +7,13 @@
 //                        "crash": the step is not done and the program ends with status 86, without cleaning up
 //                        "after": the step is done, then the program ends so
 //                        "torn": the first half of the write is done, then the program ends so (other steps: "crash")
+//                        "sliver": as torn, but of the write only the first eighth is done, at most 512 bytes: one
+//                        sector, the least that a drive writes whole
 //                        "short": the write is half done and says so; a right program goes on
 //   VOLCRYPT_FAIL_STAYS  "1": every later step fails too (eio, enospc), as on a dead drive or a full one
-//   VOLCRYPT_FAIL_LOSES  "1": at the end by crash, after or torn, every write and truncation that no fsync followed is
-//                        taken back, as a drive's cache loses it; renames, links and unlinks stay (see LOSES below)
+//   VOLCRYPT_FAIL_LOSES  "1": at the end by crash, after, torn or sliver, every write and truncation that no fsync
+//                        followed is taken back, as a drive's cache loses it; renames, links and unlinks stay (see
+//                        LOSES below)
 //   VOLCRYPT_FAIL_COUNT  a file that gets the number of steps at a normal end, as decimal text
 //   VOLCRYPT_FAIL_TRACE  a file that gets one line per step, for people
 // Steps are counted from the program's start, over all threads, in the order they are made.
@@ -36,7 +39,9 @@ namespace {
 
 constexpr int crash_status = 86;
 
-enum class How { error, crash, after, torn, shortened };
+enum class How { error, crash, after, torn, sliver, shortened };
+
+constexpr std::size_t sector = 512;
 
 // What a write replaced, to be taken back at a crash.
 struct Before {
@@ -72,6 +77,7 @@ const Plan& plan() {
     if (how == "crash") plan.how = How::crash;
     if (how == "after") plan.how = How::after;
     if (how == "torn") plan.how = How::torn;
+    if (how == "sliver") plan.how = How::sliver;
     if (how == "short") plan.how = How::shortened;
     plan.stays = text_of("VOLCRYPT_FAIL_STAYS") == "1";
     plan.loses = text_of("VOLCRYPT_FAIL_LOSES") == "1";
@@ -171,13 +177,23 @@ bool may_go_on(const char* what, const std::string& path, bool& is_the_step) {
   return !fails;
 }
 
-// For steps that are not writes: torn is a crash before, short means nothing.
+bool cuts_and_crashes() { return plan().how == How::torn || plan().how == How::sliver; }
+
+// How much of a write of `length` bytes is done at the step.
+std::size_t part_of(std::size_t length) {
+  if (length <= 1) return length;
+  if (plan().how == How::torn || plan().how == How::shortened) return length / 2;
+  if (plan().how == How::sliver) return length / 8 < sector ? length / 8 : sector;
+  return length;
+}
+
+// For steps that are not writes: torn and sliver are a crash before, short means nothing.
 template <class Result, class Call>
 Result step(const char* what, const std::string& path, Call call) {
   std::lock_guard lock(mutex);
   bool is_the_step = false;
   if (!may_go_on(what, path, is_the_step)) return static_cast<Result>(-1);
-  if (is_the_step && plan().how == How::torn) crash();
+  if (is_the_step && cuts_and_crashes()) crash();
   Result result = call();
   if (is_the_step && plan().how == How::after) crash();
   return result;
@@ -190,9 +206,8 @@ ssize_t write_step(const char* what, int fd, const std::string& path, off_t offs
   bool is_the_step = false;
   if (!may_go_on(what, path, is_the_step)) return -1;
   remember(fd, offset, length);
-  bool halved = is_the_step && length > 1 && (plan().how == How::torn || plan().how == How::shortened);
-  ssize_t result = put(halved ? length / 2 : length);
-  if (is_the_step && (plan().how == How::torn || plan().how == How::after)) crash();
+  ssize_t result = put(is_the_step ? part_of(length) : length);
+  if (is_the_step && (cuts_and_crashes() || plan().how == How::after)) crash();
   return result;
 }
 
@@ -213,7 +228,7 @@ std::vector<char> gathered(const iovec* parts, int count) {
   return bytes;
 }
 
-// Direct I/O needs the caller's aligned buffers: the parts are handed on unless the write is to be halved.
+// Direct I/O needs the caller's aligned buffers: the parts are handed on unless the write is to be cut.
 ssize_t pwrite_raw(int fd, const void* bytes, std::size_t length, off_t offset) {
   return ::syscall(SYS_pwrite64, fd, bytes, length, offset);
 }

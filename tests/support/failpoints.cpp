@@ -75,7 +75,8 @@ std::vector<Failpoint> ways_to_fail(long at) {
           {at, "enospc"}, {at, "enospc", true},
           {at, "crash"},  {at, "crash", false, true},
           {at, "after"},  {at, "after", false, true},
-          {at, "torn"},   {at, "short"}};
+          {at, "torn"},   {at, "sliver"},
+          {at, "short"}};
 }
 
 }  // namespace volcrypt::test

@@ -10,7 +10,7 @@ namespace volcrypt::test {
 
 struct Failpoint {
   long at = 0;              // 0: nothing fails
-  std::string how = "eio";  // "eio", "enospc", "crash", "after", "torn", "short"
+  std::string how = "eio";  // "eio", "enospc", "crash", "after", "torn", "sliver", "short"
   bool stays = false;       // every later step fails too
   bool loses = false;       // at a crash, what was not flushed is lost
 };
