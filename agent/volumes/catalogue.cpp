@@ -170,6 +170,12 @@ asio::awaitable<std::optional<cluster::VolumeRecord>> Catalogue::record(std::str
   co_return cluster::parse_volume_record(entry->value);
 }
 
+asio::awaitable<std::optional<Intent>> Catalogue::intent(std::string name) {
+  const std::optional<cluster::Entry> entry = co_await store_.get(intent_key(name));
+  if (!entry) co_return std::nullopt;
+  co_return parse_intent(entry->value);
+}
+
 asio::awaitable<void> Catalogue::commit(std::string what, std::string object, cluster::Transaction transaction) {
   const boost::system::result<Revision> done = co_await store_.commit(std::move(transaction));
   if (!done)

@@ -58,6 +58,7 @@ class Catalogue {
   asio::awaitable<Snapshot> look();
   asio::awaitable<EncryptionView> encryption();                                    // from the store alone
   asio::awaitable<std::optional<cluster::VolumeRecord>> record(std::string name);  // from the store alone
+  asio::awaitable<std::optional<Intent>> intent(std::string name);                 // from the store alone
 
   // Each is one transaction. errc::conflict when somebody else changed what it stands on.
   asio::awaitable<void> begin(Intent intent, cluster::Revision encryption);  // name and intent must both be free

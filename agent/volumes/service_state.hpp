@@ -61,13 +61,16 @@ struct VolumeService::State {
   asio::awaitable<void> heal();
   asio::awaitable<void> heal_one(dm::Mapping mapping);
 
-  // create.cpp, erase.cpp
+  // intents.cpp, erase.cpp
   asio::awaitable<void> settle_intents();
+  // The volume's lock is the caller's. Throws while the question stays open: the drive is away or ill.
+  asio::awaitable<void> settle_intent(std::string name);
   asio::awaitable<void> settle_create(Intent intent);
   asio::awaitable<void> settle_erase(Intent intent);
 
   // rewrap.cpp
   asio::awaitable<void> rewrap_group(std::vector<cluster::VolumeRecord> records, Generation to);
+  asio::awaitable<bool> settle_cut_off(std::string name);
   asio::awaitable<void> begin_rewrap(cluster::VolumeRecord record, Generation to,
                                      std::vector<std::shared_ptr<Rewrapped>>& into);
   asio::awaitable<void> finish_rewrap(std::shared_ptr<Rewrapped> work);

@@ -3,11 +3,13 @@
 // Thread-safe, as the device worker has several threads.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "agent/volumes/devices.hpp"
 
@@ -25,6 +27,8 @@ class FileDevices final : public volumes::Devices {
   void break_down(const std::string& file);  // reads and writes fail with EIO from now on
   void repair(const std::string& file);
   std::size_t mapped() const;
+  // For tests that come in between; on the worker's thread, without a lock. May throw what the call may.
+  std::function<void(std::string_view call)> before, after;
 
   std::vector<volumes::Candidate> scan() override;
   bool present(dev_t number) override;
@@ -46,6 +50,7 @@ class FileDevices final : public volumes::Devices {
 
  private:
   void must_answer(const std::string& device) const;
+  class Step;
 
   mutable std::mutex mutex_;
   std::set<std::string> plugged_, broken_;
