@@ -18,16 +18,15 @@ namespace volcrypt::test {
 
 namespace {
 
-constexpr std::uint64_t drive_size = 4 << 20;
 constexpr std::uint64_t data_offset = 2 << 20;
 
-dev_t number_of(const std::string& file) {
+}  // namespace
+
+dev_t FileDevices::number_of(const std::string& file) {
   struct stat status {};
   if (stat(file.c_str(), &status) != 0) throw Error(errc::device_unreadable, {"look at", file, ""});
   return status.st_ino;
 }
-
-}  // namespace
 
 // One call of Devices, with what a test does before and after it; nothing after a call that threw.
 class FileDevices::Step {
@@ -49,7 +48,7 @@ class FileDevices::Step {
 std::string make_drive(const std::string& directory, const std::string& name) {
   std::string file = directory + "/" + name;
   const Fd fd(open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd || ftruncate(fd.get(), drive_size) != 0) throw Error(errno_code(errno), {"make", file, ""});
+  if (!fd || ftruncate(fd.get(), FileDevices::drive_size) != 0) throw Error(errno_code(errno), {"make", file, ""});
   return file;
 }
 
@@ -95,6 +94,11 @@ void FileDevices::break_down(const std::string& file) {
 void FileDevices::repair(const std::string& file) {
   const std::lock_guard lock(mutex_);
   broken_.erase(file);
+}
+
+void FileDevices::be_busy(bool busy) {
+  const std::lock_guard lock(mutex_);
+  busy_ = busy;
 }
 
 std::size_t FileDevices::mapped() const {
