@@ -133,11 +133,14 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
 asio::awaitable<void> VolumeService::State::attach_quietly(std::string device) {
   try {
     const Outcome outcome = co_await attach_drive(device, Order::automatic);
+    complaints.erase(device);
     if (outcome.changed == dm::Changed::yes)
       runtime::log(Severity::info, "attached", {{"volume", outcome.volume.record.name}, {"device", device}});
   } catch (const boost::system::system_error& error) {
-    runtime::log(Severity::error, "cannot attach",
-                 {{"device", device}, {"error", errc_name(error.code())}, {"cause", error.what()}});
+    // Tried again every few seconds while some volume waits for a passing cause: only another answer is news.
+    const Failure now{errc_name(error.code()), error.what()};
+    if (std::exchange(complaints[device], now) == now) co_return;
+    runtime::log(Severity::error, "cannot attach", {{"device", device}, {"error", now.kind}, {"cause", now.text}});
   }
 }
 

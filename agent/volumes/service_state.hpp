@@ -99,10 +99,11 @@ struct VolumeService::State {
   Unlocking unlocking;
   Locks locks;
 
-  std::map<std::string, Failure> failures;  // by volume name, until the next success
-  std::map<Uuid, Sighting> last_seen;       // by volume, for views: no device is read for a list
-  std::set<std::string> detached_by_order;  // not attached again by ourselves until the node restarts
-  std::map<dev_t, DriveReport> reported;    // drives that are left alone, as the journal has it
+  std::map<std::string, Failure> failures;    // by volume name, until the next success
+  std::map<Uuid, Sighting> last_seen;         // by volume, for views: no device is read for a list
+  std::set<std::string> detached_by_order;    // not attached again by ourselves until the node restarts
+  std::map<std::string, Failure> complaints;  // by device, as the journal has them
+  std::map<dev_t, DriveReport> reported;      // drives that are left alone, as the journal has it
   std::optional<std::chrono::steady_clock::time_point> quiet_since;
   cluster::RewrapProgress progress;
   Work tally;

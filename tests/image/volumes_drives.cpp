@@ -170,6 +170,20 @@ BOOST_AUTO_TEST_CASE(two_copies_at_boot_fail_visibly_and_are_not_waited_for) {
   BOOST_TEST(log.lines("error=duplicate_volume").size() == 2U);
 }
 
+BOOST_AUTO_TEST_CASE(a_drive_of_another_cluster_is_complained_of_once_however_often_the_agent_tries) {
+  test::NodeFixture others;
+  const std::string device = others.drive("vdb");
+  others.node->create("theirs", device);
+  devices->plug(device);
+  node->await(node->volumes.start());
+  node->await(node->volumes.attach_missing());
+  BOOST_TEST(log.lines("error=wrong_cluster").size() == 1U);
+  BOOST_TEST(holds(lone_line("error=wrong_cluster"), device));
+  node->await(node->volumes.device_removed(device, devices->facts(device).number));
+  node->await(node->volumes.attach_missing());
+  BOOST_TEST(log.lines("error=wrong_cluster").size() == 2U);
+}
+
 BOOST_AUTO_TEST_CASE(a_copy_beside_an_attached_drive_does_not_make_the_volume_fail) {
   const std::string device = drive("vdb"), copy = directory.path("vdc");
   node->create("data1", device);
