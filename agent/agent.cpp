@@ -135,7 +135,7 @@ struct Agent::Parts {
   cluster::ClusterService cluster;
   NodeServices services;
   control::ControlServer control;
-  std::unique_ptr<volumes::RemovalMonitor> monitor;
+  std::unique_ptr<volumes::DriveMonitor> monitor;
   bool cluster_started = false;
   std::string last_complaint;
 };
@@ -198,13 +198,18 @@ asio::awaitable<void> Agent::Parts::try_again() {
 
 asio::awaitable<void> Agent::Parts::watch_drives() {
   for (;;) {
-    const volumes::Removal gone = co_await monitor->next();
+    const volumes::DriveNews told = co_await monitor->next();
+    const volumes::DriveFacts& drive = told.drive;
+    if (told.news == volumes::News::appeared) {  // aside: a drive that hangs must not hide that another one goes
+      runtime::spawn(loop.get_executor(), "look at a drive", volumes.drive_appeared(drive));
+      continue;
+    }
     try {
-      if (volumes.member_of_cluster()) co_await volumes.device_removed(gone.device, gone.number);
+      if (volumes.member_of_cluster()) co_await volumes.device_removed(drive.device, drive.number);
     } catch (const boost::system::system_error& error) {
       if (error.code() == asio::error::operation_aborted) throw;
       runtime::log(Severity::error, "cannot clean up after a drive that went away",
-                   {{"device", gone.device}, {"error", errc_name(error.code())}, {"cause", error.what()}});
+                   {{"device", drive.device}, {"error", errc_name(error.code())}, {"cause", error.what()}});
       metrics->add_error(errc_name(error.code()));
     }
   }
@@ -241,10 +246,10 @@ void Agent::run() {
   Parts& parts = *parts_;
   const auto executor = parts.loop.get_executor();
   try {  // before the first scan, or a drive that goes in between is missed
-    parts.monitor = std::make_unique<volumes::RemovalMonitor>(executor);
+    parts.monitor = std::make_unique<volumes::DriveMonitor>(executor);
     runtime::spawn(executor, "watch drives", parts.watch_drives());
   } catch (const boost::system::system_error& error) {
-    runtime::log(Severity::warning, "drives that go away will not be noticed, ignoring", {{"cause", error.what()}});
+    runtime::log(Severity::warning, "drives that come and go will not be noticed, ignoring", {{"cause", error.what()}});
   }
   runtime::spawn(executor, "control socket", parts.control.run());
   runtime::spawn(executor, "begin", parts.begin());

@@ -62,7 +62,7 @@ http::Response ApiClient::call(http::Method method, const std::string& target, c
       throw Failure(error.code() == errc::timed_out ? ExitStatus::timed_out : ExitStatus::unreachable, error.what());
     }
     if (response.status < 400) return response;
-    // Before the request was looked at: it is safe to send it again.
+    // Too many connections, or a full queue inside. Verbs are idempotent: it is safe to send it again.
     const bool busy = response.status == 503 && response.body.find("\"limit_exceeded\"") != std::string::npos;
     if (!busy || tries == busy_retries) throw_problem(response);
     std::this_thread::sleep_for(std::chrono::seconds(1));

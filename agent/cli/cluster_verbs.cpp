@@ -98,11 +98,14 @@ class ProgressLine {
     }
     waiting_ = waiting;
     if (session_.watched()) {
-      std::fprintf(stderr, "\r\033[K%s %s", progress_bar(done, total, 24).c_str(), printable(text).c_str());
+      // Cut to the terminal: a line that wraps could not be drawn over.
+      const std::string line = progress_bar(done, total, 24) + " " + printable(text);
+      std::fprintf(stderr, "\r\033[K%s", line.substr(0, session_.columns() - 1).c_str());
+      std::fflush(stderr);
       drawn_ = true;
-    } else if (text.substr(0, text.find(':')) != phase_) {  // into a log: one line for each phase
-      phase_ = text.substr(0, text.find(':'));
-      session_.note(text);
+    } else if (text != said_) {  // into a log: one line for each change, before the result that follows
+      said_ = text;
+      session_.note(printable(text));
     }
   }
 
@@ -113,7 +116,7 @@ class ProgressLine {
 
   const Session& session_;
   bool drawn_ = false;
-  std::string phase_, waiting_;
+  std::string said_, waiting_;
 };
 
 // What the end of a rotation leaves to be said: failures of single volumes, drives that were away.

@@ -147,6 +147,16 @@ class Tree {
     name_of(erase);
     erase.add_flag("--yes", o.yes, "Do not ask");
 
+    auto& giving_up = group(app_, "forget", "Give up a volume");
+    auto& forget = verb(giving_up, "volume",
+                        "Give up a volume whose drive is gone for good; refused while the drive is here. Asks to type "
+                        "the name",
+                        "volcryptctl forget volume data1", [&o](Session& session) {
+                          return forget_volume(session, o.name, o.yes ? Confirmation::given : Confirmation::ask);
+                        });
+    name_of(forget);
+    forget.add_flag("--yes", o.yes, "Do not ask");
+
     auto& attaching =
         verb(app_, "attach",
              "Make /dev/mapper/NAME of a volume, of what is on a device, or of a volume from exactly that device",

@@ -1,6 +1,7 @@
 // Showing results.
 #include "agent/cli/session.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +23,12 @@ void Session::show(const json::value& value, const std::string& human) const {
 }
 
 void Session::note(const std::string& line) const { std::fprintf(stderr, "%s\n", line.c_str()); }
+
+std::size_t Session::columns() const {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return std::max<std::size_t>(size.ws_col, 20);
+}
 
 bool Session::watched() const { return ::isatty(STDERR_FILENO) == 1; }
 

@@ -33,7 +33,8 @@ class Session {
   void show(const json::value& value, const std::string& human) const;
   // One line for people on standard error: progress, hints. Silent in no format, so that nothing is hidden.
   void note(const std::string& line) const;
-  bool watched() const;  // standard error is a terminal
+  bool watched() const;         // standard error is a terminal
+  std::size_t columns() const;  // of that terminal, at least 20; 80 when it does not say
 };
 
 enum class Reuse { no, yes };

@@ -29,7 +29,7 @@ _volcryptctl() {
 
     local options="--help --format --socket" next=
     case "${words[*]}" in
-        "") next="cluster enable rotate get create delete attach detach header settle node recovery completion"
+        "") next="cluster enable rotate get create delete forget attach detach header settle node recovery completion"
             options="--help --version --format --socket" ;;
         "cluster") next="init" ;;
         "cluster init") options="--name --authority-file --recovery-file --pcrs --reuse-keys --passphrase-fd $options" ;;
@@ -44,7 +44,12 @@ _volcryptctl() {
         "create volume"*) options="--device --erase-existing-data --allow-discards $options" ;;
         "delete") next="volume" ;;
         "delete volume") next=$(_volcryptctl_names); options="--yes $options" ;;
+        "delete volume "*) options="--yes $options" ;;
+        "forget") next="volume" ;;
+        "forget volume") next=$(_volcryptctl_names); options="--yes $options" ;;
+        "forget volume "*) options="--yes $options" ;;
         "attach") next=$(_volcryptctl_names); options="--device $options" ;;
+        "attach "*) options="--device $options" ;;
         "detach") next=$(_volcryptctl_names) ;;
         "header") next="backup restore" ;;
         "header backup") next=$(_volcryptctl_names) ;;

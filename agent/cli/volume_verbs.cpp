@@ -75,17 +75,18 @@ std::string told(const json::value& outcome, const std::string& done) {
 
 std::string path_of(const std::string& name) { return "/v1/volumes/" + http::escape(name); }
 
-void confirm(const std::string& name) {
+// `verb` as in "erase volume data1"; `loss` says what is lost, as a sentence.
+void confirm(const std::string& verb, const std::string& name, const std::string& loss) {
+  const std::string deed = verb + " volume " + name;
   if (::isatty(STDIN_FILENO) != 1) {
-    throw Failure(ExitStatus::usage, "cannot ask whether to erase volume " + name +
-                                         ": standard input is no terminal. Say --yes if you are sure.");
+    throw Failure(ExitStatus::usage,
+                  "cannot ask whether to " + deed + ": standard input is no terminal. Say --yes if you are sure.");
   }
-  std::cerr << "This erases volume " << name
-            << ": its data cannot be brought back by anybody.\nType the volume's name to go on: ";
+  std::cerr << loss << "\nType the volume's name to go on: ";
   std::string typed;
   std::getline(std::cin, typed);
   if (typed != name)
-    throw Failure(ExitStatus::usage, "cannot erase volume " + name + ": another name was typed. Nothing was changed.");
+    throw Failure(ExitStatus::usage, "cannot " + deed + ": another name was typed. Nothing was changed.");
 }
 
 }  // namespace
@@ -121,9 +122,23 @@ ExitStatus create_volume(Session& session, const CreateOptions& options) {
 
 ExitStatus delete_volume(Session& session, const std::string& name, Confirmation confirmation) {
   session.agent.get(path_of(name), long_deadline);  // a name that does not exist is told before the question
-  if (confirmation == Confirmation::ask) confirm(name);
+  if (confirmation == Confirmation::ask)
+    confirm("erase", name, "This erases volume " + name + ": its data cannot be brought back by anybody.");
   const auto answer = session.agent.del(path_of(name));
   session.show(answer, "Volume " + name + " is erased.\n");
+  return ExitStatus::done;
+}
+
+ExitStatus forget_volume(Session& session, const std::string& name, Confirmation confirmation) {
+  if (confirmation == Confirmation::ask)
+    confirm("forget", name,
+            "This gives up volume " + name +
+                ", for a drive that is gone for good: its entry in the catalogue and the backups of its header are "
+                "lost.\nThe drive itself is not erased. Once the KEK generation that it was under is retired, no node "
+                "opens it any more.");
+  const auto answer = session.agent.post(path_of(name) + "/forget", json::object{});
+  session.show(answer, "Volume " + name + " is forgotten. If its drive returns in time: volcryptctl attach " + name +
+                           " --device DEVICE\n");
   return ExitStatus::done;
 }
 

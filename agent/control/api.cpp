@@ -33,7 +33,7 @@ Api::Api(Services& services, std::optional<gid_t> group)
 asio::awaitable<http::Response> Api::handle(http::Request request, std::string target) {
   Subject subject;
   http::Response failure;
-  std::string cause;
+  std::string cause, kind = "internal";
   try {
     http::Router::Match match = router_.match(request, target);
     subject = subject_of(request);
@@ -56,14 +56,15 @@ asio::awaitable<http::Response> Api::handle(http::Request request, std::string t
   } catch (const Error& error) {
     failure = problem(error);
     cause = error.what();
-    services_.metrics().add_error(errc_name(error.code()));
+    kind = errc_name(error.code());
+    services_.metrics().add_error(kind);
   } catch (const std::exception& error) {
     failure = internal_problem();
     cause = error.what();
-    services_.metrics().add_error("internal");
+    services_.metrics().add_error(kind);
   }
   runtime::log(severity_of(failure.status), "request failed: " + cause,
-               {{"request", subject.request}, {"uid", subject.user}});
+               {{"request", subject.request}, {"uid", subject.user}, {"error", kind}});
   co_return failure;
 }
 

@@ -10,14 +10,14 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr unsigned retry_after_seconds = 1;
+
 unsigned status_of(errc cause) noexcept {
   switch (cause) {
     case errc::invalid_argument:
       return 400;
     case errc::no_such_volume:
       return 404;
-    case errc::limit_exceeded:
-      return 413;
     case errc::not_ours:
     case errc::header_damaged:
     case errc::header_changed:
@@ -45,6 +45,7 @@ unsigned status_of(errc cause) noexcept {
     case errc::tpm_absent:
     case errc::tpm_unsuitable:
     case errc::no_lockable_memory:
+    case errc::limit_exceeded:
     case errc::peer_refused:
       return 503;
     case errc::timed_out:
@@ -75,7 +76,9 @@ http::Response problem(const Error& error) {
   std::string message = "cannot " + error.operation();
   if (!error.object().empty()) message += " " + error.object();
   message += ": " + error.code().message();
-  return problem(status_of(error.code()), errc_name(error.code()), message, error.way_out());
+  http::Response response = problem(status_of(error.code()), errc_name(error.code()), message, error.way_out());
+  if (error.code() == errc::limit_exceeded) response.retry_after = retry_after_seconds;
+  return response;
 }
 
 http::Response internal_problem() {
@@ -86,7 +89,9 @@ http::Response internal_problem() {
 http::Response transport_problem(unsigned status, const std::string& message) {
   const char* kind = status == 503 ? "limit_exceeded" : status == 500 ? "internal" : "invalid_argument";
   if (status == 413 || status == 431) kind = "limit_exceeded";
-  return problem(status, kind, message, status == 503 ? "Try again in a moment." : "");
+  http::Response response = problem(status, kind, message, status == 503 ? "Try again in a moment." : "");
+  if (status == 503) response.retry_after = retry_after_seconds;
+  return response;
 }
 
 }  // namespace volcrypt::control

@@ -10,9 +10,10 @@
 
 namespace volcrypt::control {
 
-// 400 for a wrong request, 403 for a forbidden one, 404 not found, 409 refused by the state of things, 413 over a
-// limit, 422 for a document or device that is what it must not be, 503 where waiting or repair outside helps, 504 timed
-// out.
+// 400 for a wrong request, 403 for a forbidden one, 404 not found, 409 refused by the state of things, 422 for a
+// document or device that is what it must not be, 503 where waiting or repair outside helps, 504 timed out. 503 also
+// for limit_exceeded: behind a route the limits are queues and memory. A body that is too large (413) never gets that
+// far.
 unsigned status_of(const boost::system::error_code& cause) noexcept;
 
 http::Response problem(unsigned status, const std::string& kind, const std::string& message,

@@ -29,6 +29,7 @@ http::Router Routes::router() {
   add(Method::del, "/v1/volumes/{name}", &Routes::delete_volume);
   add(Method::post, "/v1/volumes/{name}/attach", &Routes::attach_volume);
   add(Method::post, "/v1/volumes/{name}/detach", &Routes::detach_volume);
+  add(Method::post, "/v1/volumes/{name}/forget", &Routes::forget_volume);
   add(Method::get, "/v1/volumes/{name}/header", &Routes::get_header);
   add(Method::put, "/v1/volumes/{name}/header", &Routes::put_header);
   add(Method::post, "/v1/devices/attach", &Routes::attach_device);

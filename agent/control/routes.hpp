@@ -38,6 +38,7 @@ class Routes {
   Answer get_volume(http::Request request);
   Answer create_volume(http::Request request);
   Answer delete_volume(http::Request request);
+  Answer forget_volume(http::Request request);
   Answer attach_volume(http::Request request);
   Answer detach_volume(http::Request request);
   Answer attach_device(http::Request request);

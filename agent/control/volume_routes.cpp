@@ -82,6 +82,12 @@ asio::awaitable<http::Response> Routes::delete_volume(http::Request request) {
   co_return answer(json::object{{"changed", true}});
 }
 
+asio::awaitable<http::Response> Routes::forget_volume(http::Request request) {
+  expect_plain(request);
+  co_await services_.volumes().forget(name_in(request));
+  co_return answer(json::object{{"changed", true}});
+}
+
 asio::awaitable<http::Response> Routes::attach_volume(http::Request request) {
   expect_no_query(request);
   auto body = body_of(request);

@@ -1,4 +1,4 @@
-// Attach and what the loop does by itself: at start, on plug, on removal. Nothing in this file can format or erase.
+// Attach, by order and by itself: at start and on plug. Nothing in this file can format or erase.
 #include <algorithm>
 
 #include "agent/runtime/log.hpp"
@@ -31,6 +31,7 @@ asio::awaitable<Outcome> VolumeService::State::attach_drive(std::string device, 
   // The name is not authenticated yet; it only says which volume's turn this is.
   const Locks::Held turn = co_await locks.lock(first.token.name);
   std::exception_ptr failure;
+  std::optional<Failure> copies;
   dm::Changed changed = dm::Changed::no;
   try {
     const Sighting drive = co_await look(device);  // it may have been rewrapped while we waited
@@ -41,9 +42,15 @@ asio::awaitable<Outcome> VolumeService::State::attach_drive(std::string device, 
     detached_by_order.erase(drive.token.name);
   } catch (const boost::system::system_error& error) {
     // A drive that is not ours to attach says nothing about the volume of that name.
-    if (first.token.cluster == node.cluster && error.code() != errc::duplicate_volume)
+    if (first.token.cluster == node.cluster && error.code() == errc::duplicate_volume)
+      copies = Failure{errc_name(error.code()), error.what()};
+    else if (first.token.cluster == node.cluster)
       note_failure(first.token.name, error);
     failure = std::current_exception();
+  }
+  if (copies) {  // nor does a copy beside the drive that is attached; but where none is, the volume waits for an order
+    const std::vector<dm::Mapping> live = co_await mappings();
+    if (mapping_of(live, first.token.volume) == nullptr) failures[first.token.name] = *copies;
   }
   if (failure) std::rethrow_exception(failure);
   Outcome outcome;
@@ -68,6 +75,7 @@ asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting driv
       namesake != nullptr && namesake->volume != drive.token.volume)
     question.namesake = *namesake;
   question.erased = known.erased.contains(drive.token.volume);
+  question.forgotten = known.forgotten.contains(drive.token.volume);
   if (drive.token.cluster == node.cluster) question.held = co_await held();
   question.order = order;
   question.drive = drive;
@@ -125,17 +133,44 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
 asio::awaitable<void> VolumeService::State::attach_quietly(std::string device) {
   try {
     const Outcome outcome = co_await attach_drive(device, Order::automatic);
+    complaints.erase(device);
     if (outcome.changed == dm::Changed::yes)
       runtime::log(Severity::info, "attached", {{"volume", outcome.volume.record.name}, {"device", device}});
   } catch (const boost::system::system_error& error) {
+    // Tried again every few seconds while some volume waits for a passing cause: only another answer is news.
+    const Failure now{errc_name(error.code()), error.what()};
+    if (std::exchange(complaints[device], now) == now) co_return;
+    runtime::log(Severity::error, "cannot attach", {{"device", device}, {"error", now.kind}, {"cause", now.text}});
+  }
+}
+
+asio::awaitable<void> VolumeService::State::attach_unread(Candidate drive, Snapshot known) {
+  const cluster::VolumeRecord* record = drive.volume ? known.of(*drive.volume) : nullptr;
+  if (record == nullptr || record->owner != node.node) co_return;  // whoever asks for this very device gets the reason
+  const std::vector<dm::Mapping> live = co_await mappings();
+  if (mapping_of(live, record->volume) != nullptr) co_return;
+  try {
+    (void)co_await look(drive.device);
+  } catch (const boost::system::system_error& error) {
+    const Failure now{errc_name(error.code()), error.what()};
+    if (std::exchange(failures[record->name], now) == now) co_return;  // said before
     runtime::log(Severity::error, "cannot attach",
-                 {{"device", device}, {"error", errc_name(error.code())}, {"cause", error.what()}});
+                 {{"volume", record->name}, {"device", drive.device}, {"error", now.kind}, {"cause", now.text}});
   }
 }
 
 asio::awaitable<void> VolumeService::State::attach_all() {
   if (node.cluster.is_nil()) co_return;
-  std::vector<Sighting> drives = co_await sight(co_await scan());
+  std::vector<Candidate> unread = co_await scan();
+  std::vector<Sighting> drives = co_await sight(unread);
+  std::erase_if(unread, [&](const Candidate& candidate) {
+    return std::any_of(drives.begin(), drives.end(),
+                       [&](const Sighting& drive) { return drive.number == candidate.number; });
+  });
+  if (!unread.empty()) {
+    const Snapshot known = co_await catalogue.look();
+    co_await for_each_of(unread, [&](Candidate& drive) { return attach_unread(drive, known); });
+  }
   const std::vector<dm::Mapping> live = co_await mappings();
   std::erase_if(drives, [&](const Sighting& drive) {
     return mapping_of(live, drive.token.volume) != nullptr || detached_by_order.contains(drive.token.name);
@@ -157,47 +192,6 @@ asio::awaitable<void> VolumeService::State::attach_all() {
 
 asio::awaitable<void> VolumeService::State::fetch_key(std::pair<Generation, Uuid> group, GroupKey& into) {
   into = co_await unlocking.group_key(group.first, group.second);
-}
-
-// Leftovers of an agent that died half-way: a mapping without a table serves nobody, a suspended one blocks its users.
-asio::awaitable<void> VolumeService::State::heal() {
-  const Snapshot known = co_await catalogue.look();
-  std::vector<dm::Mapping> ours = co_await mappings();
-  std::erase_if(ours, [&](const dm::Mapping& mapping) {
-    return std::none_of(known.volumes.begin(), known.volumes.end(), [&](const cluster::VolumeRecord& record) {
-      return record.name == mapping.name && dm::is_mapping_of(mapping.uuid, record.volume);
-    });
-  });
-  co_await for_each_of(ours, [&](dm::Mapping& mapping) { return heal_one(mapping); });
-}
-
-asio::awaitable<void> VolumeService::State::heal_one(dm::Mapping mapping) {
-  const Locks::Held turn = co_await locks.lock(mapping.name);
-  try {
-    bool gone = !mapping.under.empty();
-    for (const dev_t number : mapping.under) {
-      const auto do_look = [number](Devices& d) { return d.present(number); };
-      if (co_await on_device("look for the drive of " + mapping.name, look_deadline, do_look)) gone = false;
-    }
-    if (gone) {
-      const auto do_remove_dead = [name = mapping.name](Devices& d) { return d.remove_dead(name); };
-      co_await on_device("remove dead mapping " + mapping.name, map_deadline, do_remove_dead);
-      runtime::log(Severity::warning,
-                   "the drive of an attached volume went away; removed its mapping, ignoring what was not written",
-                   {{"volume", mapping.name}});
-    } else if (!mapping.has_table) {
-      const auto do_remove = [name = mapping.name](Devices& d) { return d.remove(name); };
-      co_await on_device("remove half-made mapping " + mapping.name, map_deadline, do_remove);
-      runtime::log(Severity::notice, "removed a half-made mapping", {{"volume", mapping.name}});
-    } else if (mapping.liveness == dm::Liveness::suspended) {
-      const auto do_resume = [name = mapping.name](Devices& d) { d.resume(name); };
-      co_await on_device("resume " + mapping.name, map_deadline, do_resume);
-      runtime::log(Severity::notice, "resumed a mapping that was left suspended", {{"volume", mapping.name}});
-    }
-  } catch (const boost::system::system_error& error) {
-    note_failure(mapping.name, error);
-    runtime::log(Severity::error, "cannot heal a mapping", {{"volume", mapping.name}, {"cause", error.what()}});
-  }
 }
 
 asio::awaitable<Outcome> VolumeService::attach(std::string name) {
@@ -246,6 +240,12 @@ asio::awaitable<void> VolumeService::start() {
     runtime::log(Severity::error, "cannot look after the volumes",
                  {{"error", errc_name(error.code())}, {"cause", error.what()}});
   }
+  state_->quiet_since = std::chrono::steady_clock::now();
+  try {
+    co_await state_->report_present();
+  } catch (const Error& error) {
+    runtime::log(Severity::warning, "cannot say which drives are left alone, ignoring", {{"cause", error.what()}});
+  }
 }
 
 asio::awaitable<void> VolumeService::attach_missing() {
@@ -256,31 +256,6 @@ asio::awaitable<void> VolumeService::attach_missing() {
     runtime::log(Severity::error, "cannot look for volumes to attach",
                  {{"error", errc_name(error.code())}, {"cause", error.what()}});
   }
-}
-
-asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t number) {
-  const std::vector<dm::Mapping> live = co_await state_->mappings();
-  const Snapshot known = co_await state_->catalogue.look();
-  for (const dm::Mapping& mapping : live) {
-    const bool ours = std::any_of(known.volumes.begin(), known.volumes.end(), [&](const cluster::VolumeRecord& record) {
-      return dm::is_mapping_of(mapping.uuid, record.volume);
-    });
-    if (!ours || std::find(mapping.under.begin(), mapping.under.end(), number) == mapping.under.end()) continue;
-    // udev tells of it while the kernel may still be taking the device down.
-    asio::steady_timer pause(co_await asio::this_coro::executor);
-    for (int look = 0; look < 10; ++look) {
-      const auto do_look = [number](Devices& d) { return d.present(number); };
-      const bool there = co_await state_->on_device("look for " + device, State::look_deadline, do_look);
-      if (!there) break;
-      pause.expires_after(std::chrono::milliseconds(200));
-      co_await pause.async_wait(asio::use_awaitable);
-    }
-    co_await state_->heal_one(mapping);
-  }
-  // A mapping that was kept alive by its last user has gone: its volume's drive may be back already.
-  if (std::any_of(state_->failures.begin(), state_->failures.end(),
-                  [](const auto& entry) { return entry.second.kind == "device_busy"; }))
-    co_await attach_missing();
 }
 
 }  // namespace volcrypt::volumes

@@ -32,6 +32,10 @@ Decision about_owner(const AttachQuestion& q) {
   if (q.erased)
     return refuse(errc::wrong_state, "volume " + q.drive.token.volume.str() + " was deleted; this is an old copy of it",
                   "Erase the drive, or open it with the recovery key if the old data is wanted.");
+  if (q.forgotten && !q.record && q.order == Order::automatic)
+    return refuse(errc::wrong_state, "volume " + q.drive.token.volume.str() + " was given up by `forget volume`",
+                  "If it is wanted again: `volcryptctl attach " + q.drive.token.name + " --device " + q.drive.device +
+                      "`. If the drive is to be used anew: wipefs --all it.");
   if (q.record && q.record->owner != q.node)
     return refuse(errc::wrong_state, "its owner is node " + q.record->owner.str(),
                   "Detach it there first; a drive is attached by its owner alone.");

@@ -17,7 +17,7 @@ using cluster::Generation;
 
 enum class Order {
   automatic,  // boot, hot-plug, or a name alone: whatever drive carries it
-  this_drive  // the operator named volume and drive: decides between copies
+  this_drive  // the operator named volume and drive: decides between copies, takes a forgotten one in again
 };
 
 struct AttachQuestion {
@@ -29,6 +29,7 @@ struct AttachQuestion {
   std::vector<dm::Mapping> mappings;              // of the whole machine
   std::set<Generation> held;                      // KEK generations on this node
   bool erased = false;                            // this volume UUID was erased by command
+  bool forgotten = false;                         // and this one: its drive was given up by command
   Order order = Order::automatic;
 };
 

@@ -24,6 +24,7 @@ constexpr std::string_view copy_head = "volcrypt catalogue 1";
 std::string volume_key(const std::string& name) { return "volume/" + name; }
 std::string intent_key(const std::string& name) { return "intent/" + name; }
 std::string erased_key(const Uuid& volume) { return "erased/" + volume.str(); }
+std::string forgotten_key(const Uuid& volume) { return "forgotten/" + volume.str(); }
 std::string header_key(const Uuid& volume) { return "header/" + volume.str(); }
 
 [[noreturn]] void damaged(const std::string& rule) {
@@ -85,6 +86,7 @@ std::string to_local_copy(const Snapshot& snapshot) {
   for (const cluster::VolumeRecord& record : snapshot.volumes) text += "volume " + cluster::to_json(record) + '\n';
   for (const Intent& intent : snapshot.intents) text += "intent " + to_json(intent) + '\n';
   for (const Uuid& volume : snapshot.erased) text += "erased " + volume.str() + '\n';
+  for (const Uuid& volume : snapshot.forgotten) text += "forgotten " + volume.str() + '\n';
   return text + "sha256 " + to_hex(sha256(as_bytes(text))) + '\n';
 }
 
@@ -102,6 +104,8 @@ Snapshot parse_local_copy(std::string_view text) {
       snapshot.intents.push_back(parse_intent(line));
     } else if (take_prefix(line, "erased ")) {
       snapshot.erased.insert(Uuid::parse(line));
+    } else if (take_prefix(line, "forgotten ")) {
+      snapshot.forgotten.insert(Uuid::parse(line));
     } else if (take_prefix(line, "sha256 ")) {
       if (line != to_hex(sha256(as_bytes(whole.substr(0, here)))) || !text.empty()) damaged("the checksum is wrong");
       return snapshot;
@@ -119,9 +123,12 @@ asio::awaitable<Snapshot> Catalogue::look_in_store() {
   const std::vector<cluster::Entry> volumes = co_await store_.list("volume/");
   const std::vector<cluster::Entry> intents = co_await store_.list("intent/");
   const std::vector<cluster::Entry> erased = co_await store_.list("erased/");
+  const std::vector<cluster::Entry> forgotten = co_await store_.list("forgotten/");
   for (const cluster::Entry& entry : volumes) snapshot.volumes.push_back(cluster::parse_volume_record(entry.value));
   for (const cluster::Entry& entry : intents) snapshot.intents.push_back(parse_intent(entry.value));
   for (const cluster::Entry& entry : erased) snapshot.erased.insert(Uuid::parse(std::string_view(entry.key).substr(7)));
+  for (const cluster::Entry& entry : forgotten)
+    snapshot.forgotten.insert(Uuid::parse(std::string_view(entry.key).substr(10)));
   co_return snapshot;
 }
 
@@ -170,6 +177,12 @@ asio::awaitable<std::optional<cluster::VolumeRecord>> Catalogue::record(std::str
   co_return cluster::parse_volume_record(entry->value);
 }
 
+asio::awaitable<std::optional<Intent>> Catalogue::intent(std::string name) {
+  const std::optional<cluster::Entry> entry = co_await store_.get(intent_key(name));
+  if (!entry) co_return std::nullopt;
+  co_return parse_intent(entry->value);
+}
+
 asio::awaitable<void> Catalogue::commit(std::string what, std::string object, cluster::Transaction transaction) {
   const boost::system::result<Revision> done = co_await store_.commit(std::move(transaction));
   if (!done)
@@ -202,7 +215,8 @@ asio::awaitable<void> Catalogue::created(cluster::VolumeRecord record, Bytes hea
   cluster::Transaction transaction;
   transaction.when = {{volume_key(record.name), 0}};
   transaction.then = {Put{volume_key(record.name), cluster::to_json(record)},
-                      Put{header_key(record.volume), to_base64(header)}, Delete{intent_key(record.name)}};
+                      Put{header_key(record.volume), to_base64(header)}, Delete{intent_key(record.name)},
+                      Delete{forgotten_key(record.volume)}};
   co_await commit("record volume", record.name, std::move(transaction));
 }
 
@@ -217,6 +231,20 @@ asio::awaitable<void> Catalogue::moved(cluster::VolumeRecord record) {
   cluster::Transaction transaction;
   transaction.then = {Put{volume_key(record.name), cluster::to_json(record)}};
   co_await commit("record the place of volume", record.name, std::move(transaction));
+}
+
+asio::awaitable<void> Catalogue::goes_back(cluster::VolumeRecord record, Revision encryption) {
+  cluster::Transaction transaction;
+  transaction.when = {{"encryption", encryption}};
+  transaction.then = {Put{volume_key(record.name), cluster::to_json(record)}};
+  co_await commit("record the older header of volume", record.name, std::move(transaction));
+}
+
+asio::awaitable<void> Catalogue::forgotten(cluster::VolumeRecord record) {
+  cluster::Transaction transaction;
+  transaction.then = {Delete{volume_key(record.name)}, Delete{header_key(record.volume)},
+                      Delete{intent_key(record.name)}, Put{forgotten_key(record.volume), record.name}};
+  co_await commit("forget volume", record.name, std::move(transaction));
 }
 
 asio::awaitable<void> Catalogue::erased(cluster::VolumeRecord record) {

@@ -30,7 +30,8 @@ struct Intent {
 struct Snapshot {
   std::vector<cluster::VolumeRecord> volumes;
   std::vector<Intent> intents;
-  std::set<Uuid> erased;  // tombstones: volumes that were deleted by command
+  std::set<Uuid> erased;     // tombstones: volumes that were deleted by command
+  std::set<Uuid> forgotten;  // volumes whose drives were given up by command
   Freshness freshness = Freshness::current;
 
   const cluster::VolumeRecord* named(std::string_view name) const;
@@ -58,6 +59,7 @@ class Catalogue {
   asio::awaitable<Snapshot> look();
   asio::awaitable<EncryptionView> encryption();                                    // from the store alone
   asio::awaitable<std::optional<cluster::VolumeRecord>> record(std::string name);  // from the store alone
+  asio::awaitable<std::optional<Intent>> intent(std::string name);                 // from the store alone
 
   // Each is one transaction. errc::conflict when somebody else changed what it stands on.
   asio::awaitable<void> begin(Intent intent, cluster::Revision encryption);  // name and intent must both be free
@@ -66,7 +68,10 @@ class Catalogue {
   asio::awaitable<void> created(cluster::VolumeRecord record, Bytes header);  // ends the intent, if there is one
   asio::awaitable<void> changed(cluster::VolumeRecord record, Bytes header);  // after a header write
   asio::awaitable<void> moved(cluster::VolumeRecord record);                  // the hint alone is new
-  asio::awaitable<void> erased(cluster::VolumeRecord record);                 // record and backup go, a tombstone stays
+  // An older wrap is about to be put back: the record of its generation, under the encryption state that allows it.
+  asio::awaitable<void> goes_back(cluster::VolumeRecord record, cluster::Revision encryption);
+  asio::awaitable<void> erased(cluster::VolumeRecord record);     // record and backup go, a tombstone stays
+  asio::awaitable<void> forgotten(cluster::VolumeRecord record);  // all goes but a mark, until `created`
   asio::awaitable<std::optional<Bytes>> header_backup(Uuid volume);
 
  private:

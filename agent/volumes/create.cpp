@@ -1,6 +1,5 @@
 // Create: the one verb that formats. Order: refusals, intent recorded, drive formatted, header backed up and volume
-// recorded in one transaction, mapping made. A crash leaves an intent; settle_intents() then looks at the drive and
-// ends it either way.
+// recorded in one transaction, mapping made. A crash or a failure may leave an intent, see intents.cpp.
 #include "agent/keys/dek_wrap.hpp"
 #include "agent/runtime/log.hpp"
 #include "agent/volumes/groups.hpp"
@@ -22,6 +21,9 @@ Error not_enabled() {
                                    "Cluster encryption is not enabled: run `volcryptctl enable cluster-encryption`."});
 }
 
+// A rotation changes the encryption state some six times; each may come between a look and an intent.
+constexpr int most_looks = 12;
+
 // Group choice and intent are one step for the whole node, or two creates could both take a group's last place.
 asio::awaitable<Made> plan(VolumeService::State& state, CreateRequest request, dm::Description description) {
   const Locks::Held turn = co_await state.locks.lock(" plan");  // a blank: no volume has such a name
@@ -34,8 +36,12 @@ asio::awaitable<Made> plan(VolumeService::State& state, CreateRequest request, d
   if (known.named(request.name) != nullptr)
     throw Error(errc::name_taken, {"create volume", request.name, "The catalogue has a volume of that name."});
   if (known.intent_named(request.name) != nullptr)
-    throw Error(errc::name_taken, {"create volume", request.name,
-                                   "An earlier create or delete of that name is not settled: plug its drive in."});
+    throw Error(
+        errc::name_taken,
+        {"create volume", request.name,
+         "An earlier create or delete of that name is not settled: plug its drive in, or give the volume up with "
+         "`volcryptctl forget volume " +
+             request.name + "`."});
 
   std::vector<cluster::VolumeRecord> counted = known.volumes;
   for (const Intent& intent : known.intents)
@@ -58,10 +64,33 @@ asio::awaitable<Made> plan(VolumeService::State& state, CreateRequest request, d
   made.record.name = request.name;
   made.record.generation = made.token.generation;
   made.record.device_hint = request.device;
-  // Against the encryption state as we read it: a rotation in between would leave a volume that no census had counted.
+  // Against the encryption state as we read it, and before the header is written: so the generation in the header is
+  // current when the intent begins to count, and every rewrap and census of a later rotation sees the intent.
   const Intent intent{Intention::create, made.record};
   co_await state.catalogue.begin(intent, encryption.revision);
   co_return made;
+}
+
+// An earlier create of that name was cut off. It is settled first; said again for the same drive, it is this one.
+asio::awaitable<std::optional<Outcome>> resume(VolumeService::State& state, CreateRequest request) {
+  const std::optional<Intent> intent = co_await state.catalogue.intent(request.name);
+  if (!intent || intent->verb != Intention::create || intent->record.owner != state.node.node) co_return std::nullopt;
+  std::optional<Sighting> seen;
+  try {
+    co_await state.settle_intent(request.name);
+    seen = co_await state.look(request.device);
+  } catch (const Error&) {
+    co_return std::nullopt;  // not settled, or on another drive: what follows refuses and says the way out
+  }
+  const std::optional<cluster::VolumeRecord> record = co_await state.catalogue.record(request.name);
+  if (!record || record->volume != intent->record.volume || seen->token.volume != record->volume)
+    co_return std::nullopt;
+  (void)co_await state.attach_sighting(std::move(*seen), Order::automatic);
+  state.note_success(request.name);
+  Outcome outcome;
+  outcome.changed = dm::Changed::yes;
+  outcome.volume = co_await state.view(request.name);
+  co_return outcome;
 }
 
 }  // namespace
@@ -71,6 +100,7 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   dm::check_volume_name(request.name);
   if (state.node.cluster.is_nil()) throw not_enabled();
   const Locks::Held turn = co_await state.locks.lock(request.name);
+  if (std::optional<Outcome> earlier = co_await resume(state, request)) co_return std::move(*earlier);
   const auto do_describe = [request](Devices& d) { return d.describe(request.device, request.discards); };
   const dm::Description description =
       co_await state.on_device("look at " + request.device, State::look_deadline, do_describe);
@@ -89,7 +119,9 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
       made = co_await plan(state, request, description);
       break;
     } catch (const Error& error) {
-      if (error.code() != errc::conflict || attempt == 3) throw;  // a rotation step came in between: look again
+      // A rotation step came in between, or a whole rotation, which retired the generation: look again.
+      const bool overtaken = error.code() == errc::conflict || error.code() == errc::wrong_generation;
+      if (!overtaken || attempt == most_looks) throw;
     }
   }
 
@@ -103,7 +135,7 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
     failure = error;
   }
   if (failure) {
-    // Unknown outcomes keep the intent; the next start looks at the drive.
+    // Unknown outcomes keep the intent; whoever comes next looks at the drive.
     if (failure->code() != errc::unknown_outcome && failure->code() != errc::timed_out)
       co_await state.catalogue.abandon(request.name);
     throw *failure;
@@ -126,58 +158,6 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   }
   outcome.volume = co_await state.view(request.name);
   co_return outcome;
-}
-
-asio::awaitable<void> VolumeService::State::settle_intents() {
-  const Snapshot known = co_await catalogue.look();
-  if (known.freshness == Freshness::last_known) co_return;
-  for (const Intent& intent : known.intents) {
-    if (intent.record.owner != node.node) continue;
-    try {
-      if (intent.verb == Intention::create) {
-        co_await settle_create(intent);
-      } else {
-        co_await settle_erase(intent);
-      }
-    } catch (const boost::system::system_error& error) {
-      note_failure(intent.record.name, error);
-      runtime::log(runtime::Severity::warning,
-                   "an interrupted create or delete cannot be settled now, ignoring it until the next start",
-                   {{"volume", intent.record.name}, {"cause", error.what()}});
-    }
-  }
-}
-
-// Interrupted between the intent and the record. The drive says which it is: a header that opens with our keys is the
-// volume; a drive without it is none. A drive that is away or ill leaves the question open.
-asio::awaitable<void> VolumeService::State::settle_create(Intent intent) {
-  const Locks::Held turn = co_await locks.lock(intent.record.name);
-  cluster::VolumeRecord record = intent.record;
-  std::optional<Sighting> seen;
-  const std::optional<Candidate> drive = co_await drive_of(record);
-  try {
-    seen = co_await look(drive ? drive->device : record.device_hint);
-  } catch (const Error& error) {
-    // The header was never finished: no data can have been written behind it.
-    const bool unfinished =
-        error.code() == errc::not_ours || error.code() == errc::header_damaged || error.code() == errc::device_all_zero;
-    if (!unfinished) throw;
-  }
-  if (!seen || seen->token.volume != record.volume) {
-    co_await catalogue.abandon(record.name);
-    runtime::log(runtime::Severity::notice, "an interrupted create left no volume and was taken back",
-                 {{"volume", record.name}, {"device", record.device_hint}});
-    co_return;
-  }
-  const Secret key = co_await unlock(seen->token);  // proves it before it counts
-  record.generation = seen->token.generation;
-  record.device_hint = seen->device;
-  record.bytes = seen->bytes;
-  const auto do_backup_header = [device = seen->device](Devices& d) { return d.backup_header(device); };
-  Bytes header = co_await on_device("back up the header of " + seen->device, look_deadline, do_backup_header);
-  co_await catalogue.created(record, std::move(header));
-  runtime::log(runtime::Severity::notice, "an interrupted create was completed",
-               {{"volume", record.name}, {"device", seen->device}});
 }
 
 }  // namespace volcrypt::volumes

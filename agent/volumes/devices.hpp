@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/volumes/drive_report.hpp"
 #include "dmtarget/volume.hpp"
 
 namespace volcrypt::volumes {
@@ -34,9 +35,13 @@ class Devices {
   virtual ~Devices() = default;
 
   virtual std::vector<Candidate> scan() = 0;
-  virtual bool present(dev_t number) = 0;  // the kernel still has the block device
+  virtual std::vector<DriveFacts> drives() = 0;  // every block device that udev knows
+  virtual bool quiet() = 0;                      // udev has no event under way
+  virtual bool present(dev_t number) = 0;        // the kernel still has the block device
   // Throws what dm::LuksHeader::open and check_description throw.
   virtual Sighting look(const std::string& device) = 0;
+  // The same, and writes nothing: no repair of a damaged copy. For drives that are none of our business.
+  virtual void inspect(const std::string& device) = 0;
   virtual std::vector<dm::Mapping> mappings() = 0;
 
   virtual dm::Description describe(const std::string& device, dm::Discards discards) = 0;

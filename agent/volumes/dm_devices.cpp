@@ -16,6 +16,7 @@
 #include "agent/volumes/inventory.hpp"
 #include "dmtarget/error.hpp"
 #include "dmtarget/handle.hpp"
+#include "dmtarget/header_area.hpp"
 
 namespace volcrypt::volumes {
 
@@ -68,7 +69,16 @@ Sighting look_at_header(const std::string& device) {
   return sighting;
 }
 
+void inspect_header(const std::string& device) {
+  const dm::BlockFile file(device, dm::BlockFile::Access::read);
+  const Bytes area = dm::read_header_area(file);
+  dm::LuksHeader::from_bytes(area, file.size(), device).check_description();
+}
+
 std::vector<Candidate> DmDevices::scan() { return find_labelled(); }
+
+std::vector<DriveFacts> DmDevices::drives() { return find_drives(); }
+bool DmDevices::quiet() { return udev_is_quiet(); }
 
 bool DmDevices::present(dev_t number) {
   const std::string entry = "/sys/dev/block/" + std::to_string(major(number)) + ":" + std::to_string(minor(number));
@@ -78,6 +88,7 @@ bool DmDevices::present(dev_t number) {
 }
 
 Sighting DmDevices::look(const std::string& device) { return look_at_header(block_node(device)); }
+void DmDevices::inspect(const std::string& device) { inspect_header(block_node(device)); }
 std::vector<dm::Mapping> DmDevices::mappings() { return dm::list_mappings(); }
 
 dm::Description DmDevices::describe(const std::string& device, dm::Discards discards) {

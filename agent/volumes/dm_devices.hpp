@@ -9,11 +9,17 @@ namespace volcrypt::volumes {
 // inode number then stands for the device number).
 Sighting look_at_header(const std::string& device);
 
+// A look that never writes.
+void inspect_header(const std::string& device);
+
 class DmDevices final : public Devices {
  public:
   std::vector<Candidate> scan() override;
+  std::vector<DriveFacts> drives() override;
+  bool quiet() override;
   bool present(dev_t number) override;
   Sighting look(const std::string& device) override;
+  void inspect(const std::string& device) override;
   std::vector<dm::Mapping> mappings() override;
   dm::Description describe(const std::string& device, dm::Discards discards) override;
   void check_formattable(const std::string& device, dm::ExistingData existing) override;

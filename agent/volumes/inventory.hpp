@@ -1,5 +1,6 @@
 // Inventory: what udev knows of block devices, by its own properties, without touching a device; and news of devices
-// that went away. The only user of libudev. find_labelled() blocks briefly: device worker. RemovalMonitor: loop thread.
+// that came, changed or went away. The only user of libudev. The functions block briefly: device worker. DriveMonitor:
+// loop thread.
 #pragma once
 
 #include <libudev.h>
@@ -21,19 +22,27 @@ namespace asio = boost::asio;
 // Every block device whose LUKS2 label says "volcrypt". Throws Error with errno when udev cannot be asked.
 std::vector<Candidate> find_labelled();
 
-struct Removal {
-  std::string device;  // "/dev/vdb"
-  dev_t number = 0;
+// Every block device, ours and mappings included.
+std::vector<DriveFacts> find_drives();
+// No event is queued or under way in udevd (its /run/udev/queue).
+bool udev_is_quiet();
+
+enum class News { appeared, removed };  // appeared: or changed, as when its content did
+
+struct DriveNews {
+  News news = News::appeared;
+  DriveFacts drive;  // of one that was removed: device and number alone
 };
 
-class RemovalMonitor {
+class DriveMonitor {
  public:
   // Listens from now on: start it before find_labelled(), or a device that goes in between is missed.
-  explicit RemovalMonitor(const asio::any_io_executor& executor);
-  ~RemovalMonitor();
-  // The next block device that went away, mappings included. An overrun of the socket (very many events at once) ends
-  // with ENOBUFS inside and is skipped: the service compares mappings with present devices whenever it looks.
-  asio::awaitable<Removal> next();
+  explicit DriveMonitor(const asio::any_io_executor& executor);
+  ~DriveMonitor();
+  // The next block device that came, changed or went away, mappings included. An overrun of the socket (very many
+  // events at once) ends with ENOBUFS inside and is skipped: the service compares mappings with present devices
+  // whenever it looks.
+  asio::awaitable<DriveNews> next();
 
  private:
   std::unique_ptr<udev, FreeWith<&udev_unref>> udev_;

@@ -69,11 +69,29 @@ asio::awaitable<void> VolumeService::State::verify_and_record(std::shared_ptr<Re
   if (work->before != work->after) ++tally.rewraps;
 }
 
+// False: its drive is away, which leaves the question open.
+asio::awaitable<bool> VolumeService::State::settle_cut_off(std::string name) {
+  try {
+    co_await settle_intent(std::move(name));
+  } catch (const Error& error) {
+    if (error.code() != errc::device_unreadable) throw;
+    co_return false;
+  }
+  co_return true;
+}
+
 asio::awaitable<void> VolumeService::State::begin_rewrap(cluster::VolumeRecord listed, Generation to,
                                                          std::vector<std::shared_ptr<Rewrapped>>& into) {
   try {
     Locks::Held turn = co_await locks.lock(listed.name);
-    const std::optional<cluster::VolumeRecord> record = co_await catalogue.record(listed.name);
+    std::optional<cluster::VolumeRecord> record = co_await catalogue.record(listed.name);
+    if (!record) {  // a create that was cut off: its intent would keep an old generation, and its header may stand
+      if (!co_await settle_cut_off(listed.name)) {
+        ++progress.absent;
+        co_return;
+      }
+      record = co_await catalogue.record(listed.name);
+    }
     if (!record || record->volume != listed.volume) {  // deleted meanwhile, or a create that left nothing
       ++progress.done;
       co_return;

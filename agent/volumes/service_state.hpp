@@ -55,19 +55,32 @@ struct VolumeService::State {
   asio::awaitable<Outcome> attach_drive(std::string device, Order order);
   asio::awaitable<dm::Changed> attach_sighting(Sighting drive, Order order);
   asio::awaitable<void> attach_quietly(std::string device);  // notes and logs the failure
+  // A drive whose label is ours and whose header could not be read: fails visibly under the volume's name.
+  asio::awaitable<void> attach_unread(Candidate drive, Snapshot known);
   asio::awaitable<void> attach_all();
   asio::awaitable<void> fetch_key(std::pair<Generation, Uuid> group, GroupKey& into);
   asio::awaitable<void> catch_up(Sighting drive, Snapshot known);  // catalogue and wrap after an attach; never throws
+
+  // healing.cpp
   asio::awaitable<void> heal();
   asio::awaitable<void> heal_one(dm::Mapping mapping);
 
-  // create.cpp, erase.cpp
+  // drives.cpp
+  asio::awaitable<void> report_present();
+  asio::awaitable<void> report(DriveFacts drive);
+  // Since when udev is quiet, counted from the end of the first scan; empty before.
+  asio::awaitable<std::optional<std::chrono::steady_clock::duration>> quiet_for();
+
+  // intents.cpp, erase.cpp
   asio::awaitable<void> settle_intents();
+  // The volume's lock is the caller's. Throws while the question stays open: the drive is away or ill.
+  asio::awaitable<void> settle_intent(std::string name);
   asio::awaitable<void> settle_create(Intent intent);
   asio::awaitable<void> settle_erase(Intent intent);
 
   // rewrap.cpp
   asio::awaitable<void> rewrap_group(std::vector<cluster::VolumeRecord> records, Generation to);
+  asio::awaitable<bool> settle_cut_off(std::string name);
   asio::awaitable<void> begin_rewrap(cluster::VolumeRecord record, Generation to,
                                      std::vector<std::shared_ptr<Rewrapped>>& into);
   asio::awaitable<void> finish_rewrap(std::shared_ptr<Rewrapped> work);
@@ -86,9 +99,12 @@ struct VolumeService::State {
   Unlocking unlocking;
   Locks locks;
 
-  std::map<std::string, Failure> failures;  // by volume name, until the next success
-  std::map<Uuid, Sighting> last_seen;       // by volume, for views: no device is read for a list
-  std::set<std::string> detached_by_order;  // not attached again by ourselves until the node restarts
+  std::map<std::string, Failure> failures;    // by volume name, until the next success
+  std::map<Uuid, Sighting> last_seen;         // by volume, for views: no device is read for a list
+  std::set<std::string> detached_by_order;    // not attached again by ourselves until the node restarts
+  std::map<std::string, Failure> complaints;  // by device, as the journal has them
+  std::map<dev_t, DriveReport> reported;      // drives that are left alone, as the journal has it
+  std::optional<std::chrono::steady_clock::time_point> quiet_since;
   cluster::RewrapProgress progress;
   Work tally;
   std::function<void()> caught_up = [] {};

@@ -70,7 +70,7 @@ class VolumeService {
   void known_as(const Uuid& node);
   void joined(const Uuid& cluster);  // `cluster init` happened, now or earlier
   bool member_of_cluster() const;
-  // Called after a volume that had been away was rewrapped: perhaps a previous generation can go now.
+  // Called after a volume that had been away was rewrapped, or given up: perhaps a previous generation can go now.
   void when_caught_up(std::function<void()> call);
 
   asio::awaitable<std::vector<VolumeView>> list();
@@ -84,7 +84,12 @@ class VolumeService {
   asio::awaitable<Outcome> attach_device(std::string device);
   asio::awaitable<Outcome> detach(std::string name);
   asio::awaitable<void> erase(std::string name);  // crypto-erase: header, wrapped DEK in the catalogue and backups
+  // Its drive is gone for good: record and header backups go, the drive is not touched. errc::wrong_state while it is
+  // here or attached. If it returns, it is attached by attach_from alone, as long as its generation is held.
+  asio::awaitable<void> forget(std::string name);
   asio::awaitable<Bytes> header_backup(std::string name);
+  // Refused before anything is written: a backup of another volume (errc::invalid_argument) or cluster, and one whose
+  // generation is neither current nor previous (errc::wrong_generation).
   asio::awaitable<Outcome> header_restore(std::string name, std::string device, std::optional<Bytes> backup);
 
   // At start: adopt live mappings, heal leftovers, attach everything that is ours and present. Never throws for one
@@ -93,8 +98,13 @@ class VolumeService {
   // Tries again what is ours, present and not attached: after the TPM came back, a boot state was approved, a drive
   // returned.
   asio::awaitable<void> attach_missing();
-  // Every catalogued local volume is attached or has failed visibly; false when `limit` passed first.
-  asio::awaitable<bool> settled(std::chrono::seconds limit);
+  // Every catalogued local volume is attached or has failed visibly, and the absent ones had their time (settling.hpp);
+  // false when `limit` passed first.
+  asio::awaitable<bool> settled(std::chrono::milliseconds limit, std::chrono::milliseconds grace = absent_grace);
+  static constexpr std::chrono::seconds absent_grace{10};
+  // A drive came or changed. What is not ours to attach is left alone, and the journal says why; ours is attached by
+  // attach_device, as udev's rule orders.
+  asio::awaitable<void> drive_appeared(DriveFacts drive);
   asio::awaitable<void> device_removed(std::string device, dev_t number);
 
   // Seams for the coordinator's LocalMember (agent/local_member).

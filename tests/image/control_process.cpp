@@ -195,6 +195,10 @@ BOOST_AUTO_TEST_CASE(volumes_that_do_not_exist_and_devices_that_are_wrong) {
   BOOST_TEST(ctl({"get", "volume", "none"}).status == 5);
   BOOST_TEST(ctl({"attach", "none"}).status == 5);
   BOOST_TEST(ctl({"delete", "volume", "none", "--yes"}).status == 5);
+  BOOST_TEST(ctl({"forget", "volume", "none", "--yes"}).status == 5);
+  const auto unasked = ctl({"forget", "volume", "none"});
+  BOOST_TEST(unasked.status == 2);
+  BOOST_TEST(holds(unasked.err, "--yes"));
   BOOST_TEST(ctl({"create", "volume", "bad name", "--device", "/dev/null"}).status == 2);
   BOOST_TEST(ctl({"create", "volume", "data1", "--device", "/no/such/device"}).status == 1);
   BOOST_TEST(ctl({"get", "volume", "../clusterinfo"}).status == 2);

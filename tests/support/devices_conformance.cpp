@@ -101,18 +101,38 @@ void check_header(Devices& devices, const std::string& drive, const std::string&
   devices.erase(drive, token.volume);
 }
 
+// What only looks: at drives that are none of our business.
+void check_looks(Devices& devices, const std::string& blank) {
+  promise(kind_of_failure([&] { devices.inspect(blank); }) == "device_all_zero", "a look tells a blank drive as such");
+  promise(kind_of_failure([&] { devices.inspect(blank + "-not-there"); }) == "device_unreadable",
+          "a look tells an absent drive as such");
+  const auto all = devices.drives();
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const volumes::DriveFacts& drive) { return drive.device == blank; });
+  promise(found != all.end(), "udev's drives are listed");
+  promise(volumes::is_worth_a_look(*found), "a blank drive is worth a look");
+  bool quiet = devices.quiet();
+  for (int i = 0; i < 100 && !quiet; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    quiet = devices.quiet();
+  }
+  promise(quiet, "udev comes to rest");
+}
+
 }  // namespace
 
 void check_devices(Devices& devices, const std::string& blank, const std::string& other) {
   promise(kind_of_failure([&] { devices.look(blank); }) == "device_all_zero", "a blank drive is told as such");
   promise(kind_of_failure([&] { devices.look(blank + "-not-there"); }) == "device_unreadable",
           "an absent drive is told as such");
+  check_looks(devices, blank);
   devices.check_formattable(blank, dm::ExistingData::refuse);
   dm::Token token = fresh_token("conformance", devices.describe(blank, dm::Discards::refused));
   const Secret key = Secret::random(volume_key_size);
   devices.create(blank, token, key, dm::ExistingData::refuse);
   const volumes::Sighting seen = devices.look(blank);
   promise(seen.token == token, "what was created is read back");
+  promise(kind_of_failure([&] { devices.inspect(blank); }) == "none", "a look at a good header has nothing to say");
   promise(devices.present(seen.number), "a plugged drive is present");
   promise(!devices.present(nothing), "a number that nobody has is not present");
   promise(appears(devices, token.volume, seen.number), "a created volume is found by a scan");

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 
 #include "agent/volumes/dm_devices.hpp"
 #include "dmtarget/error.hpp"
@@ -17,21 +18,37 @@ namespace volcrypt::test {
 
 namespace {
 
-constexpr std::uint64_t drive_size = 4 << 20;
 constexpr std::uint64_t data_offset = 2 << 20;
 
-dev_t number_of(const std::string& file) {
+}  // namespace
+
+dev_t FileDevices::number_of(const std::string& file) {
   struct stat status {};
   if (stat(file.c_str(), &status) != 0) throw Error(errc::device_unreadable, {"look at", file, ""});
   return status.st_ino;
 }
 
-}  // namespace
+// One call of Devices, with what a test does before and after it; nothing after a call that threw.
+class FileDevices::Step {
+ public:
+  Step(FileDevices& devices, std::string_view call) : devices_(devices), call_(call) {
+    if (devices_.before) devices_.before(call_);
+  }
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+  ~Step() noexcept(false) {
+    if (devices_.after && std::uncaught_exceptions() == 0) devices_.after(call_);
+  }
+
+ private:
+  FileDevices& devices_;
+  std::string_view call_;
+};
 
 std::string make_drive(const std::string& directory, const std::string& name) {
   std::string file = directory + "/" + name;
   const Fd fd(open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd || ftruncate(fd.get(), drive_size) != 0) throw Error(errno_code(errno), {"make", file, ""});
+  if (!fd || ftruncate(fd.get(), FileDevices::drive_size) != 0) throw Error(errno_code(errno), {"make", file, ""});
   return file;
 }
 
@@ -79,6 +96,11 @@ void FileDevices::repair(const std::string& file) {
   broken_.erase(file);
 }
 
+void FileDevices::be_busy(bool busy) {
+  const std::lock_guard lock(mutex_);
+  busy_ = busy;
+}
+
 std::size_t FileDevices::mapped() const {
   const std::lock_guard lock(mutex_);
   return live_.size();
@@ -93,6 +115,7 @@ void FileDevices::must_answer(const std::string& device) const {
 
 // udev's blkid sees a label wherever one header copy is intact; so does this.
 std::vector<volumes::Candidate> FileDevices::scan() {
+  const Step step(*this, "scan");
   std::set<std::string> files;
   {
     const std::lock_guard lock(mutex_);
@@ -117,11 +140,13 @@ bool FileDevices::present(dev_t number) {
 }
 
 volumes::Sighting FileDevices::look(const std::string& device) {
+  const Step step(*this, "look");
   must_answer(device);
   return volumes::look_at_header(device);
 }
 
 std::vector<dm::Mapping> FileDevices::mappings() {
+  const Step step(*this, "mappings");
   const std::lock_guard lock(mutex_);
   std::vector<dm::Mapping> all;
   for (const auto& [name, mapping] : live_) all.push_back(mapping);
@@ -129,6 +154,7 @@ std::vector<dm::Mapping> FileDevices::mappings() {
 }
 
 dm::Description FileDevices::describe(const std::string& device, dm::Discards discards) {
+  const Step step(*this, "describe");
   must_answer(device);
   dm::Description description;
   description.data_offset = data_offset;
@@ -137,17 +163,20 @@ dm::Description FileDevices::describe(const std::string& device, dm::Discards di
 }
 
 void FileDevices::check_formattable(const std::string& device, dm::ExistingData existing) {
+  const Step step(*this, "check_formattable");
   must_answer(device);
   dm::check_formattable(device, existing);
 }
 
 void FileDevices::create(const std::string& device, const dm::Token& token, const Secret& key,
                          dm::ExistingData existing) {
+  const Step step(*this, "create");
   must_answer(device);
   dm::create(device, token, key, existing);
 }
 
 dm::Changed FileDevices::attach(const std::string& device, const Secret& key) {
+  const Step step(*this, "attach");
   const volumes::Sighting seen = look(device);
   verify_key(device, key);
   const std::lock_guard lock(mutex_);
@@ -170,6 +199,7 @@ dm::Changed FileDevices::attach(const std::string& device, const Secret& key) {
 }
 
 dm::Changed FileDevices::detach(const std::string& name) {
+  const Step step(*this, "detach");
   const std::lock_guard lock(mutex_);
   if (!live_.contains(name)) return dm::Changed::no;
   if (users_[name] > 0) throw Error(errc::device_busy, {"detach", name, ""});
@@ -178,26 +208,31 @@ dm::Changed FileDevices::detach(const std::string& name) {
 }
 
 dm::Changed FileDevices::rewrap(const std::string& device, const dm::Token& token) {
+  const Step step(*this, "rewrap");
   must_answer(device);
   return dm::rewrap(device, token);
 }
 
 void FileDevices::verify_key(const std::string& device, const Secret& key) {
+  const Step step(*this, "verify_key");
   must_answer(device);
   dm::LuksHeader::open(device).verify_volume_key(key);
 }
 
 void FileDevices::erase(const std::string& device, const Uuid& volume) {
+  const Step step(*this, "erase");
   must_answer(device);
   dm::erase(device, volume);
 }
 
 Bytes FileDevices::backup_header(const std::string& device) {
+  const Step step(*this, "backup_header");
   must_answer(device);
   return dm::backup_header(device);
 }
 
 void FileDevices::restore_header(const std::string& device, ByteView backup, const Uuid& expected) {
+  const Step step(*this, "restore_header");
   must_answer(device);
   dm::restore_header(device, backup, expected);
 }

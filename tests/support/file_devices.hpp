@@ -3,11 +3,13 @@
 // Thread-safe, as the device worker has several threads.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "agent/volumes/devices.hpp"
 
@@ -15,6 +17,8 @@ namespace volcrypt::test {
 
 class FileDevices final : public volumes::Devices {
  public:
+  static constexpr std::uint64_t drive_size = 4 << 20;
+
   // What the machine does by itself.
   void plug(const std::string& file);
   void unplug(const std::string& file);  // a mapping over it stays, as in the kernel
@@ -24,11 +28,18 @@ class FileDevices final : public volumes::Devices {
   void leave_half_made(const std::string& name, const Uuid& volume);
   void break_down(const std::string& file);  // reads and writes fail with EIO from now on
   void repair(const std::string& file);
+  void be_busy(bool busy);  // udev has events under way
   std::size_t mapped() const;
+  // For tests that come in between; on the worker's thread, without a lock. May throw what the call may.
+  std::function<void(std::string_view call)> before, after;
 
   std::vector<volumes::Candidate> scan() override;
+  std::vector<volumes::DriveFacts> drives() override;
+  volumes::DriveFacts facts(const std::string& file) const;  // as udev has them
+  bool quiet() override;
   bool present(dev_t number) override;
   volumes::Sighting look(const std::string& device) override;
+  void inspect(const std::string& device) override;
   std::vector<dm::Mapping> mappings() override;
   dm::Description describe(const std::string& device, dm::Discards discards) override;
   void check_formattable(const std::string& device, dm::ExistingData existing) override;
@@ -45,13 +56,16 @@ class FileDevices final : public volumes::Devices {
   dm::Removal remove_dead(const std::string& name) override;
 
  private:
+  static dev_t number_of(const std::string& file);
   void must_answer(const std::string& device) const;
+  class Step;
 
   mutable std::mutex mutex_;
   std::set<std::string> plugged_, broken_;
   std::map<std::string, dm::Mapping> live_;
   std::map<std::string, int> users_;
   std::set<std::string> deferred_;
+  bool busy_ = false;
 };
 
 // A sparse file that is large enough for a header and data.

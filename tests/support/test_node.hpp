@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,20 +18,28 @@
 
 namespace volcrypt::test {
 
-// The store, with a switch: broken, every call throws, as when it is unreachable.
+// The store, with a switch: broken, every call throws, as when it is unreachable. And with a place for tests to come in
+// between: before each reading or commit, and after each commit; they may await, or throw what a store may.
 class SwitchedStore final : public cluster::Store {
  public:
+  using Interlude = std::function<boost::asio::awaitable<void>()>;
   explicit SwitchedStore(const std::string& file) : store_({file}) {}
   bool broken = false;
+  Interlude before, after;
 
   boost::asio::awaitable<std::optional<cluster::Entry>> get(std::string key) override {
-    return there().get(std::move(key));
+    if (before) co_await before();
+    co_return co_await there().get(std::move(key));
   }
   boost::asio::awaitable<std::vector<cluster::Entry>> list(std::string prefix) override {
-    return there().list(std::move(prefix));
+    if (before) co_await before();
+    co_return co_await there().list(std::move(prefix));
   }
   boost::asio::awaitable<boost::system::result<cluster::Revision>> commit(cluster::Transaction transaction) override {
-    return there().commit(std::move(transaction));
+    if (before) co_await before();
+    const auto done = co_await there().commit(std::move(transaction));
+    if (after) co_await after();
+    co_return done;
   }
   boost::asio::awaitable<cluster::Revision> changed(std::string prefix, cluster::Revision seen) override {
     return there().changed(std::move(prefix), seen);

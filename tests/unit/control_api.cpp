@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(causes_have_their_status) {
                                                                             {errc::wrong_state, 409},
                                                                             {errc::device_busy, 409},
                                                                             {errc::device_not_blank, 409},
-                                                                            {errc::limit_exceeded, 413},
+                                                                            {errc::limit_exceeded, 503},
                                                                             {errc::not_ours, 422},
                                                                             {errc::bad_signature, 422},
                                                                             {errc::unknown_outcome, 500},
@@ -142,6 +142,19 @@ BOOST_AUTO_TEST_CASE(causes_have_their_status) {
     BOOST_TEST(status_of(make_error_code(cause)) == status);
   }
   BOOST_TEST(status_of(errno_code(5)) == 500u);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_queue_says_when_to_come_again_and_a_large_body_that_it_is_too_large) {
+  const auto queue = problem(Error(errc::limit_exceeded, {"attach", "on worker devices", "Too many calls wait."}));
+  BOOST_TEST(queue.status == 503u);
+  BOOST_TEST(queue.retry_after > 0u);
+  BOOST_TEST(json::parse(queue.body).at("error").at("kind").as_string() == "limit_exceeded");
+  const auto connections = transport_problem(503, "too many connections at the same time");
+  BOOST_TEST(connections.retry_after > 0u);
+  const auto body = transport_problem(413, "the request's body is too long");
+  BOOST_TEST(body.status == 413u);
+  BOOST_TEST(body.retry_after == 0u);
+  BOOST_TEST(problem(Error(errc::sealed_out, {"open", "it", ""})).retry_after == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_defect_tells_nothing_of_itself) {

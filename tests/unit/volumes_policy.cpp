@@ -239,6 +239,17 @@ BOOST_AUTO_TEST_CASE(a_returned_drive_waits_while_the_mapping_of_its_former_self
   must_refuse(question, errc::device_busy);
 }
 
+BOOST_AUTO_TEST_CASE(a_forgotten_drive_is_attached_by_order_alone) {
+  AttachQuestion question = known_drive();
+  question.record.reset();
+  question.forgotten = true;
+  const Decision decision = decide_attach(question);
+  BOOST_TEST((decision.verdict == Verdict::refuse));
+  BOOST_TEST(decision.way_out.find("--device") != std::string::npos);
+  question.order = Order::this_drive;
+  BOOST_TEST((decide_attach(question).verdict == Verdict::attach));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace volcrypt::volumes

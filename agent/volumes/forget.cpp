@@ -1,0 +1,73 @@
+// Forget: a volume whose drive is gone for good leaves the catalogue, so that its KEK generation is needed no more. The
+// drive is not touched, so it is no erasure: until that generation is retired the drive, should it return, opens.
+#include "agent/runtime/log.hpp"
+#include "agent/volumes/service_state.hpp"
+
+namespace volcrypt::volumes {
+
+namespace {
+
+Error refuse(const std::string& name, errc cause, std::string why) {
+  return Error(cause, {"forget volume", name, std::move(why) + " Nothing was changed."});
+}
+
+// Its place may show it where udev does not: a drive that just came, or one whose header was damaged, which the backup
+// in the catalogue would bring back.
+asio::awaitable<void> check_last_place(VolumeService::State& state, cluster::VolumeRecord record) {
+  if (record.device_hint.empty()) co_return;
+  bool here = false, damaged = false;
+  try {
+    const Sighting seen = co_await state.look(record.device_hint);
+    here = seen.token.volume == record.volume;
+  } catch (const Error& error) {
+    damaged = error.code() == errc::header_damaged || error.code() == errc::header_changed;
+  }
+  if (here)
+    throw refuse(record.name, errc::wrong_state,
+                 "Its drive is here, on " + record.device_hint + ": use `volcryptctl delete volume`.");
+  if (damaged)
+    throw refuse(record.name, errc::wrong_state,
+                 "The drive on " + record.device_hint +
+                     " has a damaged header, which may be this volume's: put it back with `volcryptctl header "
+                     "restore`, or pull that drive out.");
+}
+
+asio::awaitable<void> check_gone(VolumeService::State& state, cluster::VolumeRecord record) {
+  const std::vector<dm::Mapping> live = co_await state.mappings();
+  if (mapping_of(live, record.volume) != nullptr)
+    throw refuse(record.name, errc::wrong_state, "It is attached. Detach it, then use `volcryptctl delete volume`.");
+  const std::vector<Candidate> candidates = co_await state.scan();
+  for (const Candidate& candidate : candidates)
+    if (candidate.volume == record.volume)
+      throw refuse(record.name, errc::wrong_state,
+                   "Its drive is here, on " + candidate.device + ": use `volcryptctl delete volume`.");
+  co_await check_last_place(state, record);
+}
+
+}  // namespace
+
+asio::awaitable<void> VolumeService::forget(std::string name) {
+  State& state = *state_;
+  const Locks::Held turn = co_await state.locks.lock(name);
+  const Snapshot known = co_await state.catalogue.look();
+  if (known.freshness == Freshness::last_known)
+    throw refuse(name, errc::wrong_state, "The cluster's store does not answer.");
+  const cluster::VolumeRecord* found = known.named(name);
+  // A create whose drive went away half-made has an intent alone.
+  if (const Intent* intent = known.intent_named(name); found == nullptr && intent != nullptr) found = &intent->record;
+  if (found == nullptr)
+    throw Error(errc::no_such_volume, {"find volume", name, "`volcryptctl get volumes` lists those of this cluster."});
+  const cluster::VolumeRecord record = *found;
+  if (record.owner != state.node.node)
+    throw refuse(name, errc::wrong_state, "Its owner is node " + record.owner.str() + ": say it there.");
+  co_await check_gone(state, record);
+  co_await state.catalogue.forgotten(record);
+  state.failures.erase(name);
+  state.last_seen.erase(record.volume);
+  state.detached_by_order.erase(name);
+  runtime::log(runtime::Severity::notice, "a volume was forgotten by order",
+               {{"volume", name}, {"uuid", record.volume.str()}, {"generation", std::to_string(record.generation)}});
+  state.caught_up();  // a rotation may have waited for this one alone
+}
+
+}  // namespace volcrypt::volumes

@@ -1,0 +1,132 @@
+// Header backup and restore. A backup is proved to be of this volume, and to open with keys that stay, before anything
+// is written: a header under a retired generation in place of one that opens would be the end of the volume.
+#include "agent/keys/dek_wrap.hpp"
+#include "agent/volumes/service_state.hpp"
+
+namespace volcrypt::volumes {
+
+namespace {
+
+// Only for the look at the backup; that it fits the drive is checked by dmtarget before it writes.
+constexpr std::uint64_t any_size = std::uint64_t{1} << 40;
+
+struct Backup {
+  Bytes bytes;
+  dm::LuksHeader header;
+};
+
+std::shared_ptr<const Backup> open_backup(Bytes bytes) {
+  dm::LuksHeader header = dm::LuksHeader::from_bytes(bytes, any_size, "the backup");
+  header.check_description();
+  return std::make_shared<const Backup>(Backup{std::move(bytes), std::move(header)});
+}
+
+// Which generations may stand on a drive is the store's to say: one that is being retired may still be held here.
+// `state`: without the store, made of what this node holds; nothing is retired then.
+void check_backup(const dm::Token& token, const cluster::VolumeRecord& record, const Uuid& cluster,
+                  const cluster::EncryptionState& state) {
+  const auto refuse = [&](errc cause, std::string reason) {
+    throw Error(cause, {"restore the header of volume", record.name, reason + " Nothing was changed."});
+  };
+  const std::string newest = "Use a newer backup: without --input the newest one is taken, which the agent keeps.";
+  if (token.cluster != cluster)
+    refuse(errc::wrong_cluster, "The backup is of a volume of volcrypt cluster " + token.cluster.str() +
+                                    ". Restore it on a node of that cluster, or give another file.");
+  if (token.volume != record.volume)
+    refuse(errc::invalid_argument, "The backup is of another volume, " + token.name + " (" + token.volume.str() +
+                                       "). Give the file of this one, or no --input.");
+  const std::string generation = "The backup's key is wrapped by KEK generation " + std::to_string(token.generation);
+  if (token.generation > state.current)
+    refuse(errc::wrong_generation, generation + ", which this cluster does not have (yet). " + newest);
+  if (token.generation != state.current && !state.previous.contains(token.generation))
+    refuse(errc::wrong_generation, generation + ", which was retired: nothing here opens it any more. " + newest);
+}
+
+}  // namespace
+
+asio::awaitable<Bytes> VolumeService::header_backup(std::string name) {
+  const cluster::VolumeRecord record = co_await state_->record_named(name);
+  const Locks::Held turn = co_await state_->locks.lock(name);
+  std::optional<Candidate> drive = co_await state_->drive_of(record);
+  if (drive) {
+    const Sighting seen =
+        co_await state_->look(drive->device);  // only a header that agrees with itself is worth keeping
+    const auto do_backup_header = [device = seen.device](Devices& d) { return d.backup_header(device); };
+    co_return co_await state_->on_device("back up the header of " + seen.device, State::look_deadline,
+                                         do_backup_header);
+  }
+  const std::optional<Bytes> kept = co_await state_->catalogue.header_backup(record.volume);
+  if (!kept)
+    throw Error(errc::device_unreadable,
+                {"back up the header of volume", name, "Its drive is not here and no backup is kept."});
+  co_return *kept;
+}
+
+asio::awaitable<Outcome> VolumeService::header_restore(std::string name, std::string device,
+                                                       std::optional<Bytes> given) {
+  State& state = *state_;
+  const cluster::VolumeRecord record = co_await state.record_named(name);
+  const Locks::Held turn = co_await state.locks.lock(name);
+  Outcome outcome;
+  std::optional<Sighting> good;
+  try {
+    good = co_await state.look(device);
+  } catch (const Error&) {
+    // That is what a restore is for. What may be overwritten, dmtarget decides.
+  }
+  const bool needless = good && good->token.volume == record.volume && good->token.generation == record.generation;
+  if (needless && !given) {  // a good header of the right generation: nothing to put back
+    outcome.volume = co_await state.view(name);
+    co_return outcome;
+  }
+  if (!given) {
+    given = co_await state.catalogue.header_backup(record.volume);
+    if (!given)
+      throw Error(errc::no_such_volume, {"find a header backup of volume", name, "Give a backup file with --input."});
+  }
+  const auto do_open = [bytes = std::move(*given)](Devices&) mutable { return open_backup(std::move(bytes)); };
+  const std::shared_ptr<const Backup> backup =
+      co_await state.on_device("read the backup", State::look_deadline, do_open);
+  const dm::Token token = backup->header.token();
+  std::optional<EncryptionView> encryption;
+  try {
+    encryption = co_await state.catalogue.encryption();
+  } catch (const Error&) {
+    // A drive must be repairable without the store, as it is attachable.
+  }
+  cluster::EncryptionState standing;
+  if (encryption) {
+    standing = encryption->state;
+  } else {
+    standing.previous = co_await state.held();
+    standing.current = standing.previous.empty() ? 0 : *standing.previous.rbegin();
+  }
+  check_backup(token, record, state.node.cluster, standing);
+  if (needless) {  // only now: a file that is not of this volume must not seem to be in order
+    outcome.volume = co_await state.view(name);
+    co_return outcome;
+  }
+  const auto key = std::make_shared<const Secret>(co_await state.unlock(token));
+  const auto do_verify = [backup, key](Devices&) { backup->header.verify_volume_key(*key); };
+  co_await state.on_device("verify the key of the backup", State::look_deadline, do_verify);
+
+  // The record first, and against the state that was read: from then on a census counts the older generation. A header
+  // that is newer than its record is found, and put right, by the next attach or rewrap.
+  if (encryption && token.generation < record.generation) {
+    cluster::VolumeRecord older = record;
+    older.generation = token.generation;
+    co_await state.catalogue.goes_back(older, encryption->revision);
+  }
+  const auto do_restore_header = [device, backup, volume = record.volume](Devices& d) {
+    d.restore_header(device, backup->bytes, volume);
+  };
+  co_await state.on_device("restore the header of " + device, State::format_deadline, do_restore_header);
+  const Sighting restored = co_await state.look(device);
+  state.note_success(name);
+  co_await state.catch_up(restored, co_await state.catalogue.look());  // an older wrap is replaced at once
+  outcome.changed = dm::Changed::yes;
+  outcome.volume = co_await state.view(name);
+  co_return outcome;
+}
+
+}  // namespace volcrypt::volumes

@@ -1,0 +1,47 @@
+// FileDevices' share of udev: what it would say of the plugged files.
+#include "agent/volumes/dm_devices.hpp"
+#include "dmtarget/error.hpp"
+#include "dmtarget/header_area.hpp"
+#include "dmtarget/signatures.hpp"
+#include "tests/support/file_devices.hpp"
+
+namespace volcrypt::test {
+
+bool FileDevices::quiet() {
+  const std::lock_guard lock(mutex_);
+  return !busy_;
+}
+
+// blkid's answers, of the kinds that the tests have: nothing, LUKS, ours.
+volumes::DriveFacts FileDevices::facts(const std::string& file) const {
+  volumes::DriveFacts drive;
+  drive.device = file;
+  drive.number = number_of(file);
+  drive.kernel_name = file.substr(file.rfind('/') + 1);
+  drive.sectors = drive_size / 512;
+  for (const std::string& signature : dm::find_signatures(file)) drive.content = signature;
+  if (drive.content == "crypto_LUKS") try {
+      const dm::BlockFile opened(file, dm::BlockFile::Access::read);  // not LuksHeader::open, which repairs
+      drive.subsystem = dm::LuksHeader::from_bytes(dm::read_header_area(opened), drive_size, file).facts().subsystem;
+    } catch (const Error&) {  // another's LUKS
+    }
+  return drive;
+}
+
+std::vector<volumes::DriveFacts> FileDevices::drives() {
+  std::set<std::string> files;
+  {
+    const std::lock_guard lock(mutex_);
+    files = plugged_;
+  }
+  std::vector<volumes::DriveFacts> all;
+  for (const std::string& file : files) all.push_back(facts(file));
+  return all;
+}
+
+void FileDevices::inspect(const std::string& device) {
+  must_answer(device);
+  volumes::inspect_header(device);
+}
+
+}  // namespace volcrypt::test
