@@ -48,6 +48,10 @@ class TimedKekStore final : public keys::KekStore {
     const Watch watch(*metrics_, "boot report");
     return store_->boot_report();
   }
+  std::vector<std::string> warnings() override {
+    const Watch watch(*metrics_, "warnings");
+    return store_->warnings();
+  }
   void lock() override { store_->lock(); }
 
  private:

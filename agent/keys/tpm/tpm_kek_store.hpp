@@ -41,6 +41,7 @@ class TpmKekStore : public KekStore {
   std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) override;
   void destroy(Generation generation) override;
   BootReport boot_report() override;
+  std::vector<std::string> warnings() override;  // one TPM command
   void lock() override;
 
   // For the checks of `enable cluster-encryption` and the warnings in the status. errc::tpm_absent.
