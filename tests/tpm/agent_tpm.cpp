@@ -158,6 +158,36 @@ BOOST_AUTO_TEST_CASE(a_generation_whose_two_files_are_damaged_is_told_at_start) 
   BOOST_TEST(logs(daemon, "store_damaged"));
 }
 
+// tpm2-tss writes to standard error whatever a TPM refuses, in lines of its own; ours have cause and way out.
+BOOST_AUTO_TEST_CASE(a_refusal_of_the_tpm_stands_in_our_lines_of_the_log_only) {
+  Swtpm tpm;
+  ::unsetenv("TSS2_LOG");  // as the service manager starts it
+  Daemon daemon(tpm.tcti());
+  test::make_enabled_cluster(daemon, "tpm");
+  tpm.power_cycle();
+  tpm.extend_pcr(7, "another Secure Boot state");
+  BOOST_TEST(daemon.control({"rotate", "cluster-root-key", "--wait", "--timeout", "5"}).status != 0);
+  BOOST_TEST(daemon.stop() == 0);
+  tpm.stop();
+  daemon.start();
+  BOOST_TEST(daemon.control({"node", "boot-state"}).status != 0);
+  BOOST_TEST(!logs(daemon, "ERROR:"), daemon.log());
+  BOOST_TEST(!logs(daemon, "WARNING:"), daemon.log());
+}
+
+// At these levels tpm2-tss dumps its buffers: with TSS2_LOG=all+trace a group key stands in its log.
+BOOST_AUTO_TEST_CASE(nobody_can_ask_the_daemon_for_the_tpm_librarys_dumps) {
+  for (const char* asked : {"all+trace", "all+error,esys+DEBUG"}) {
+    ::setenv("TSS2_LOG", asked, 1);
+    const Swtpm tpm;
+    const Daemon daemon(tpm.tcti());
+    test::make_enabled_cluster(daemon, "tpm");
+    BOOST_TEST(!logs(daemon, "tcti:src"));
+    BOOST_TEST(!logs(daemon, "esys:src"));
+  }
+  ::unsetenv("TSS2_LOG");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace volcrypt
