@@ -13,3 +13,5 @@ volcrypt_test(NAME keys_cut_writes TIER image
 foreach(call open write fsync rename renameat2 unlink)
   target_link_options(keys_cut_writes PRIVATE -Wl,--wrap=${call})
 endforeach()
+volcrypt_test(NAME keys_locked_memory TIER image SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_locked_memory.cpp LIBS volcrypt_test_daemon)
+target_compile_definitions(keys_locked_memory PRIVATE VOLCRYPT_DAEMON="$<TARGET_FILE:volcryptd>")
