@@ -18,7 +18,12 @@ using namespace std::chrono_literals;
 // Emulated, on two busy cores, a boot takes 15 to 60 s.
 constexpr auto boot_limit = 300s;
 
+// KVM, where the processor itself virtualises. A nested KVM may offer /dev/kvm without that (kvm-pvm): it is slower
+// than emulation, and guests stop in it.
 bool kvm_usable() {
+  std::ifstream file("/proc/cpuinfo");
+  const std::string processors((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (processors.find(" vmx ") == std::string::npos && processors.find(" svm ") == std::string::npos) return false;
   const int kvm = ::open("/dev/kvm", O_RDWR | O_CLOEXEC);
   if (kvm >= 0) ::close(kvm);
   return kvm >= 0;
