@@ -33,6 +33,7 @@ class KekFiles {
 
   std::optional<StoredKek> find(Generation generation) const;  // errc::store_damaged
   StoredKek get(Generation generation) const;                  // and errc::wrong_generation when there is none
+  std::vector<Generation> generations() const;                 // of all files, damaged ones too, ascending
   std::vector<KekRecord> records() const;  // ascending; damaged ones are left out here, and named by find()
 
   // Runs `proof` on the generation's KEK. One that finds an impostor closes the generation to require_trusted(), until
@@ -66,8 +67,6 @@ class KekFiles {
 
  private:
   KeptFile kek_file(Generation generation) const;
-  std::vector<Generation> generations() const;  // of all files, ascending
-
   std::filesystem::path directory_;
   std::vector<std::string> repaired_;
   std::map<Generation, Error> distrusted_;

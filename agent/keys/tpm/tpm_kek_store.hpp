@@ -38,6 +38,7 @@ class TpmKekStore : public KekStore {
   RecoveryBlob duplicate_to_recovery(const KekRecord& record) override;
   Digest prove(const KekRecord& record, const Digest& nonce) override;
   std::vector<KekRecord> held() const override;
+  std::vector<Generation> kept() const override { return files_.generations(); }
   std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) override;
   void destroy(Generation generation) override;
   BootReport boot_report() override;
