@@ -78,7 +78,7 @@ asio::awaitable<keys::BootReport> LocalMember::boot_report() {
 asio::awaitable<std::vector<std::string>> LocalMember::key_warnings() {
   std::vector<std::string> found;
   for (const auto& [generation, cause] : unproved_)
-    found.push_back("KEK generation " + std::to_string(generation) + " is not used: " + cause);
+    found.push_back("KEK generation " + std::to_string(generation) + " failed its proof: " + cause);
   const Protection protection =
       parts_.keys.choice().value_or(parts_.keys.has(Protection::tpm) ? Protection::tpm : Protection::software);
   const auto ask = [](KekStore& store) { return store.warnings(); };
@@ -101,7 +101,10 @@ asio::awaitable<std::vector<keys::KekRecord>> LocalMember::needed_keks() {
   if (state.current != 0) numbers.insert(state.current);
   for (const Generation number : numbers) {
     const std::optional<cluster::Entry> record = co_await parts_.store.get(cluster::store_key::generation(number));
-    if (record) needed.push_back(cluster::parse_kek_record(record->value));
+    if (!record)
+      throw Error(errc::store_damaged, {"find", "the record of KEK generation " + std::to_string(number),
+                                        "It vanished from the store: restore the store from a backup."});
+    needed.push_back(cluster::parse_kek_record(record->value));
   }
   co_return needed;
 }
@@ -120,8 +123,16 @@ asio::awaitable<LocalMember::KeyCheck> LocalMember::prove_kept_keys() {
   if (!cause.empty()) {
     runtime::log(runtime::Severity::warning, "the keys are proved against this node's own records, ignoring",
                  {{"cause", cause}});
-    const auto ask = [](KekStore& store) { return store.held(); };
-    records = co_await keyring.with("list the keys", ask);
+    const auto ask = [](KekStore& store) { return std::pair(store.held(), store.kept()); };
+    const auto [held, kept] = co_await keyring.with("list the keys", ask);
+    records = held;
+    for (const Generation number : kept) {
+      const auto same = [number](const keys::KekRecord& record) { return record.generation == number; };
+      if (std::any_of(held.begin(), held.end(), same)) continue;
+      keys::KekRecord damaged;  // its proof will tell
+      damaged.generation = number;
+      records.push_back(damaged);
+    }
   }
   for (const keys::KekRecord& record : records) {
     const std::optional<Error> failure = co_await failure_of_proof(record);
@@ -133,7 +144,7 @@ asio::awaitable<LocalMember::KeyCheck> LocalMember::prove_kept_keys() {
       // Retired while we looked.
     } else {
       check.found_more = unproved_.insert_or_assign(record.generation, failure->what()).second || check.found_more;
-      runtime::log(runtime::Severity::error, "a KEK failed its proof and is not used",
+      runtime::log(runtime::Severity::error, "a KEK failed its proof",
                    {{"generation", std::to_string(record.generation)},
                     {"error", errc_name(failure->code())},
                     {"cause", failure->what()}});

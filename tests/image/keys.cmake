@@ -15,3 +15,6 @@ foreach(call open write fsync rename renameat2 unlink)
 endforeach()
 volcrypt_test(NAME keys_locked_memory TIER image SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_locked_memory.cpp LIBS volcrypt_test_daemon)
 target_compile_definitions(keys_locked_memory PRIVATE VOLCRYPT_DAEMON="$<TARGET_FILE:volcryptd>")
+volcrypt_test(NAME keys_proof_at_start TIER image
+              SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_proof_at_start.cpp ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
+              LIBS volcrypt_test_node)

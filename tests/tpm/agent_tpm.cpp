@@ -132,15 +132,15 @@ BOOST_AUTO_TEST_CASE(a_generation_whose_files_became_another_keks_is_found_at_st
   put_kek(daemon, impostor);
 
   daemon.start();
-  BOOST_TEST(comes_to_warn(daemon, "KEK generation 2 is not used"));
-  BOOST_TEST(logs(daemon, "a KEK failed its proof and is not used"));
+  BOOST_TEST(comes_to_warn(daemon, "KEK generation 2 failed its proof"));
+  BOOST_TEST(logs(daemon, "a KEK failed its proof"));
   BOOST_TEST(logs(daemon, "impostor_kek"));
 
   BOOST_TEST(daemon.stop() == 0);
   put_kek(daemon, good);
   daemon.start();
   std::this_thread::sleep_for(std::chrono::seconds(3));
-  BOOST_TEST(!warns(daemon, "is not used"));
+  BOOST_TEST(!warns(daemon, "failed its proof"));
 }
 
 BOOST_AUTO_TEST_CASE(a_generation_whose_two_files_are_damaged_is_told_at_start) {
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(a_generation_whose_two_files_are_damaged_is_told_at_start) 
     file.put('\n');
   }
   daemon.start();
-  BOOST_TEST(comes_to_warn(daemon, "KEK generation 1 is not used"));
+  BOOST_TEST(comes_to_warn(daemon, "KEK generation 1 failed its proof"));
   BOOST_TEST(logs(daemon, "store_damaged"));
 }
 
