@@ -34,6 +34,7 @@ using runtime::Severity;
 constexpr std::chrono::seconds key_deadline{120};
 constexpr std::chrono::seconds retry_pause{10};
 constexpr std::chrono::seconds metrics_pause{15};
+constexpr std::chrono::seconds proof_pause{60};  // a sealed-out TPM is asked once a minute, not more
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -114,6 +115,7 @@ struct Agent::Parts {
 
   asio::awaitable<void> begin();
   asio::awaitable<void> try_again();
+  asio::awaitable<void> prove_keys();
   asio::awaitable<bool> something_waits();
   asio::awaitable<void> watch_drives();
   asio::awaitable<void> keep_metrics();
@@ -153,7 +155,27 @@ asio::awaitable<void> Agent::Parts::begin() {
   }
   notify::status("Attaching volumes");
   co_await volumes.start();
+  runtime::spawn(loop.get_executor(), "prove the keys", prove_keys());  // after the volumes: a proof costs TPM time
   co_await try_again();
+}
+
+// Until every generation has its verdict. A volume that needs a bad one shall say so: it is tried again.
+asio::awaitable<void> Agent::Parts::prove_keys() {
+  asio::steady_timer pause(loop);
+  for (;;) {
+    LocalMember::KeyCheck check;
+    try {
+      check = co_await member.prove_kept_keys();
+    } catch (const boost::system::system_error& error) {
+      if (error.code() == asio::error::operation_aborted) throw;
+      runtime::log(Severity::error, "the keys cannot be proved; trying again", {{"cause", error.what()}});
+      check.undecided = true;
+    }
+    if (check.found_more && volumes.member_of_cluster()) start_attach_missing();
+    if (!check.undecided) co_return;
+    pause.expires_after(proof_pause);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
 }
 
 asio::awaitable<bool> Agent::Parts::something_waits() {

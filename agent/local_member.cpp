@@ -29,6 +29,12 @@ Digest fresh_nonce() {
   return nonce;
 }
 
+// No verdict on a KEK: the same proof may succeed later without anybody's touching the key.
+bool may_pass(const Error& error) {
+  return error.code() == errc::tpm_absent || error.code() == errc::timed_out || error.code() == errc::sealed_out ||
+         error.code().category() != volcrypt_category();
+}
+
 std::vector<keys::RecoveryBlob> read_blobs(const std::filesystem::path& directory) {
   std::vector<keys::RecoveryBlob> blobs;
   std::error_code missing;
@@ -67,6 +73,99 @@ asio::awaitable<keys::BootReport> LocalMember::boot_report() {
   co_return co_await parts_.keys.of(protection).with("read the boot state", [](KekStore& store) {
     return store.boot_report();
   });
+}
+
+asio::awaitable<std::vector<std::string>> LocalMember::key_warnings() {
+  std::vector<std::string> found;
+  for (const auto& [generation, cause] : unproved_)
+    found.push_back("KEK generation " + std::to_string(generation) + " failed its proof: " + cause);
+  const Protection protection =
+      parts_.keys.choice().value_or(parts_.keys.has(Protection::tpm) ? Protection::tpm : Protection::software);
+  const auto ask = [](KekStore& store) { return store.warnings(); };
+  try {
+    const std::vector<std::string> more = co_await parts_.keys.of(protection).with("look for weaknesses", ask);
+    found.insert(found.end(), more.begin(), more.end());
+  } catch (const Error&) {  // boot_report() fails the same way, and says it
+  }
+  co_return found;
+}
+
+// ---- the proof at start ----
+
+asio::awaitable<std::vector<keys::KekRecord>> LocalMember::needed_keks() {
+  const std::optional<cluster::Entry> entry = co_await parts_.store.get(std::string(cluster::store_key::encryption));
+  std::vector<keys::KekRecord> needed;
+  if (!entry) co_return needed;
+  const cluster::EncryptionState state = cluster::parse_encryption_state(entry->value);
+  std::set<Generation> numbers = state.previous;
+  if (state.current != 0) numbers.insert(state.current);
+  for (const Generation number : numbers) {
+    const std::optional<cluster::Entry> record = co_await parts_.store.get(cluster::store_key::generation(number));
+    if (!record)
+      throw Error(errc::store_damaged, {"find", "the record of KEK generation " + std::to_string(number),
+                                        "It vanished from the store: restore the store from a backup."});
+    needed.push_back(cluster::parse_kek_record(record->value));
+  }
+  co_return needed;
+}
+
+asio::awaitable<LocalMember::KeyCheck> LocalMember::prove_kept_keys() {
+  KeyCheck check;
+  if (!parts_.keys.choice()) co_return check;  // nothing was ever made
+  keys::Keyring& keyring = parts_.keys.chosen();
+  std::vector<keys::KekRecord> records;
+  std::string cause;
+  try {
+    records = co_await needed_keks();
+  } catch (const Error& error) {
+    cause = error.what();
+  }
+  if (!cause.empty()) {
+    runtime::log(runtime::Severity::warning, "the keys are proved against this node's own records, ignoring",
+                 {{"cause", cause}});
+    const auto ask = [](KekStore& store) { return std::pair(store.held(), store.kept()); };
+    const auto [held, kept] = co_await keyring.with("list the keys", ask);
+    records = held;
+    for (const Generation number : kept) {
+      const auto same = [number](const keys::KekRecord& record) { return record.generation == number; };
+      if (std::any_of(held.begin(), held.end(), same)) continue;
+      keys::KekRecord damaged;  // its proof will tell
+      damaged.generation = number;
+      records.push_back(damaged);
+    }
+  }
+  for (const keys::KekRecord& record : records) {
+    const std::optional<Error> failure = co_await failure_of_proof(record);
+    if (!failure) {
+      unproved_.erase(record.generation);
+    } else if (may_pass(*failure)) {
+      check.undecided = true;
+    } else if (failure->code() == errc::wrong_generation && !co_await is_needed(record.generation)) {
+      // Retired while we looked.
+    } else {
+      check.found_more = unproved_.insert_or_assign(record.generation, failure->what()).second || check.found_more;
+      runtime::log(runtime::Severity::error, "a KEK failed its proof",
+                   {{"generation", std::to_string(record.generation)},
+                    {"error", errc_name(failure->code())},
+                    {"cause", failure->what()}});
+    }
+  }
+  co_return check;
+}
+
+asio::awaitable<std::optional<Error>> LocalMember::failure_of_proof(const keys::KekRecord& record) {
+  try {
+    co_await prove(record);
+  } catch (const Error& error) {
+    co_return error;
+  }
+  co_return std::nullopt;
+}
+
+asio::awaitable<bool> LocalMember::is_needed(Generation generation) {
+  const std::vector<keys::KekRecord> needed = co_await needed_keks();
+  co_return std::any_of(needed.begin(), needed.end(),
+                        [&](const keys::KekRecord& record) { return record.generation == generation; });
 }
 
 asio::awaitable<void> LocalMember::adopt(Protection protection, keys::Approvals approvals) {
@@ -134,6 +233,10 @@ asio::awaitable<keys::KekRecord> LocalMember::create_kek(Generation generation) 
 
 asio::awaitable<void> LocalMember::prove_kek(const keys::KekRecord& record) {
   co_await follow_choice();
+  co_await prove(record);
+}
+
+asio::awaitable<void> LocalMember::prove(const keys::KekRecord& record) {
   const auto do_prove = [record, nonce = fresh_nonce()](KekStore& store) { return store.prove(record, nonce); };
   (void)co_await parts_.keys.chosen().with("prove KEK generation " + std::to_string(record.generation), do_prove);
 }
@@ -155,6 +258,7 @@ asio::awaitable<void> LocalMember::retire_kek(Generation generation) {
                 {"retire", "KEK generation " + std::to_string(generation), "A volume of this node still needs it."});
   const auto do_destroy = [generation](KekStore& store) { store.destroy(generation); };
   co_await parts_.keys.chosen().with("destroy KEK generation " + std::to_string(generation), do_destroy);
+  unproved_.erase(generation);
   // The recovery key must not open what nobody else can open any more.
   const auto do_remove_durably = [file = recovery_file(generation)] { runtime::remove_durably(file); };
   co_await parts_.files.run("remove the recovery blob", file_deadline, do_remove_durably);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "agent/cluster/local_pin.hpp"
@@ -31,6 +32,7 @@ class LocalMember final : public cluster::Member {
   const Uuid& id() const override;  // nil before enrolment
   const std::string& name() const override { return name_; }
   asio::awaitable<keys::BootReport> boot_report() override;
+  asio::awaitable<std::vector<std::string>> key_warnings() override;
   asio::awaitable<void> adopt_membership(const cluster::SignedMembership& membership) override;
   asio::awaitable<cluster::MemberReadiness> readiness(keys::Protection protection) override;
   asio::awaitable<keys::KekRecord> create_kek(cluster::Generation generation) override;
@@ -40,16 +42,30 @@ class LocalMember final : public cluster::Member {
   asio::awaitable<std::set<cluster::Generation>> census() override;
   asio::awaitable<void> retire_kek(cluster::Generation generation) override;
 
+  // Proves the generations that volumes may need (current and previous), one call of the key store each, against the
+  // cluster's record; where the store does not answer, what is held against the record beside the blob. What failed is
+  // logged, told by key_warnings(), and not used (KekStore::prove).
+  struct KeyCheck {
+    bool undecided = false;   // the TPM was absent, busy or sealed out: look again
+    bool found_more = false;  // a generation failed that had not failed before
+  };
+  asio::awaitable<KeyCheck> prove_kept_keys();
+
   // Every retained blob: from the store, or from the files when it does not answer.
   asio::awaitable<std::vector<keys::RecoveryBlob>> recovery_blobs();
 
  private:
+  asio::awaitable<std::vector<keys::KekRecord>> needed_keks();  // the store's records of current and previous
+  asio::awaitable<bool> is_needed(cluster::Generation generation);
+  asio::awaitable<void> prove(const keys::KekRecord& record);
+  asio::awaitable<std::optional<Error>> failure_of_proof(const keys::KekRecord& record);
   asio::awaitable<void> follow_choice();  // the protection that the store says, for the keyrings and the node's file
   asio::awaitable<void> adopt(keys::Protection protection, keys::Approvals approvals);
   std::filesystem::path recovery_file(cluster::Generation generation) const;
 
   Parts parts_;
   std::string name_;
+  std::map<cluster::Generation, std::string> unproved_;  // why each generation failed its last proof
 };
 
 }  // namespace volcrypt

@@ -2,6 +2,7 @@
 // and the rest of the confinement are the unit's (systemd/volcryptd.service).
 #include <malloc.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -19,11 +20,21 @@ namespace {
 
 constexpr std::size_t secret_memory = 1024 * 1024;  // bytes, locked: group keys and DEKs of several batches
 
+// tpm2-tss writes to standard error what we log once, with cause and way out. An operator may ask for more, but not for
+// the levels at which it dumps its buffers: at "trace" group keys stand in them.
+void quiet_tpm_library() {
+  const char* asked = std::getenv("TSS2_LOG");
+  const bool dumps =
+      asked != nullptr && (strcasestr(asked, "debug") != nullptr || strcasestr(asked, "trace") != nullptr);
+  if (asked == nullptr || dumps) setenv("TSS2_LOG", "all+NONE", 1);
+}
+
 void harden() {
   umask(077);
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);
   prctl(PR_SET_DUMPABLE, 0);
+  quiet_tpm_library();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGHUP, SIG_IGN);  // there is nothing to reload: configuration is read at start
   mallopt(M_ARENA_MAX, 2);  // a dozen threads that mostly wait need no arena each

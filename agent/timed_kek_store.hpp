@@ -39,6 +39,7 @@ class TimedKekStore final : public keys::KekStore {
     return store_->prove(record, nonce);
   }
   std::vector<keys::KekRecord> held() const override { return store_->held(); }  // files alone
+  std::vector<keys::Generation> kept() const override { return store_->kept(); }
   std::vector<Secret> group_keys(keys::Generation generation, const std::vector<Uuid>& groups) override {
     const Watch watch(*metrics_, "group keys");
     return store_->group_keys(generation, groups);
@@ -47,6 +48,10 @@ class TimedKekStore final : public keys::KekStore {
   keys::BootReport boot_report() override {
     const Watch watch(*metrics_, "boot report");
     return store_->boot_report();
+  }
+  std::vector<std::string> warnings() override {
+    const Watch watch(*metrics_, "warnings");
+    return store_->warnings();
   }
   void lock() override { store_->lock(); }
 

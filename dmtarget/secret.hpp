@@ -47,8 +47,14 @@ bool equals(const Secret& a, const Secret& b) noexcept;
 // Wipes memory that is not a Secret (a library's buffer), in a way that the compiler cannot drop.
 void wipe(std::span<std::uint8_t> bytes) noexcept;
 
-// Wipes 64 KiB of stack below the caller: what the frames of finished calls left there. Optimised cryptographic code
-// keeps copies of keys in its frames; OpenSSL's and tpm2-tss's deepest paths stay below 32 KiB.
+// Zeroes the vector registers that a call may change. memcpy and ciphers leave key bytes in them, and the dynamic
+// linker saves them on the stack, unwiped, when a library's function is called for the first time
+// (_dl_runtime_resolve_xsavec); a signal does the same. Copying a Secret and ending one do it by themselves.
+void wipe_registers() noexcept;
+
+// Wipes 64 KiB of stack below the caller: what the frames of finished calls left there, and the vector registers.
+// Optimised cryptographic code keeps copies of keys in its frames; OpenSSL's and tpm2-tss's deepest paths stay below
+// 32 KiB.
 void wipe_dead_stack() noexcept;
 
 // The first local of a function that handles key bytes: wipes after every other local has ended.

@@ -83,6 +83,7 @@ struct ClusterService::State {
   asio::awaitable<std::vector<KekRecordSummary>> generations(const EncryptionState& state);
   asio::awaitable<void> put(std::string key, std::string value, Revision before);
   asio::awaitable<void> add_boot_state(ClusterInfo& info);
+  asio::awaitable<void> add_key_warnings(ClusterInfo& info);
   void add_warnings(ClusterInfo& info);
 };
 
@@ -351,6 +352,18 @@ asio::awaitable<void> ClusterService::State::add_boot_state(ClusterInfo& info) {
   }
 }
 
+asio::awaitable<void> ClusterService::State::add_key_warnings(ClusterInfo& info) {
+  for (auto* member : members) {
+    std::vector<std::string> warnings;
+    try {
+      warnings = co_await member->key_warnings();
+    } catch (const Error& error) {  // a line like the others
+      warnings.push_back(std::string("its keys were not looked at: ") + error.what());
+    }
+    for (const auto& warning : warnings) info.warnings.push_back(member->name() + ": " + warning);
+  }
+}
+
 void ClusterService::State::add_warnings(ClusterInfo& info) {
   if (!started) info.warnings.push_back("The cluster's work is not resumed; see the journal of volcryptd.");
   if (!not_adopted.empty()) info.warnings.push_back("This node has not adopted the membership: " + not_adopted);
@@ -383,6 +396,7 @@ asio::awaitable<ClusterInfo> ClusterService::info() {
     info.recovery_verified_at = parse_verified(verified->value);
   }
   co_await state.add_boot_state(info);
+  co_await state.add_key_warnings(info);
   state.add_warnings(info);
   co_return info;
 }

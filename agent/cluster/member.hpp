@@ -30,6 +30,9 @@ class Member {
   virtual const std::string& name() const = 0;
   // The PCRs that decide, now; software: nothing bound, approved. The chosen protection's, TPM before `enable`.
   virtual asio::awaitable<keys::BootReport> boot_report() = 0;
+  // What the operator should mend on this member's keys: sentences, each with the way out. What cannot be found out now
+  // is left out: boot_report() says why.
+  virtual asio::awaitable<std::vector<std::string>> key_warnings() = 0;
   // Checks the document against the member's own pin (cluster, authority, newest version seen), stores its approvals in
   // each KekStore that this member has, then moves the pin. Idempotent. errc::bad_signature, errc::too_old.
   virtual asio::awaitable<void> adopt_membership(const SignedMembership& membership) = 0;

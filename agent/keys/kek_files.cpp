@@ -169,7 +169,12 @@ std::vector<KekRecord> KekFiles::records() const {
   return records;
 }
 
+void KekFiles::require_trusted(Generation generation) const {
+  if (const auto found = distrusted_.find(generation); found != distrusted_.end()) throw Error(found->second);
+}
+
 void KekFiles::destroy(Generation generation) {
+  distrusted_.erase(generation);
   KeptFile kek = kek_file(generation);
   const Retired before = read_retired(file("retired"));
   if (!kek.exists() && before.destroying != generation) return;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "agent/keys/documents.hpp"
 #include "agent/keys/kek_store.hpp"
 #include "agent/keys/kept_file.hpp"
+#include "dmtarget/error.hpp"
 
 namespace volcrypt::keys {
 
@@ -31,7 +33,24 @@ class KekFiles {
 
   std::optional<StoredKek> find(Generation generation) const;  // errc::store_damaged
   StoredKek get(Generation generation) const;                  // and errc::wrong_generation when there is none
+  std::vector<Generation> generations() const;                 // of all files, damaged ones too, ascending
   std::vector<KekRecord> records() const;  // ascending; damaged ones are left out here, and named by find()
+
+  // Runs `proof` on the generation's KEK. One that finds an impostor closes the generation to require_trusted(), until
+  // a proof succeeds or the files are opened anew: blob and record beside it may have been replaced together, and only
+  // whoever knows the cluster's record finds that.
+  template <class Proof>
+  auto judged_by(Generation generation, Proof proof) {
+    try {
+      auto answer = proof();
+      distrusted_.erase(generation);
+      return answer;
+    } catch (const Error& error) {
+      if (error.code() == errc::impostor_kek) distrusted_.insert_or_assign(generation, error);
+      throw;
+    }
+  }
+  void require_trusted(Generation generation) const;  // throws what the last proof threw
 
   void destroy(Generation generation);  // idempotent; goes on at the next start when it is cut short
 
@@ -48,10 +67,9 @@ class KekFiles {
 
  private:
   KeptFile kek_file(Generation generation) const;
-  std::vector<Generation> generations() const;  // of all files, ascending
-
   std::filesystem::path directory_;
   std::vector<std::string> repaired_;
+  std::map<Generation, Error> distrusted_;
 };
 
 }  // namespace volcrypt::keys

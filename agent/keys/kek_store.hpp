@@ -102,10 +102,14 @@ class KekStore {
   virtual KekRecord create(Generation generation) = 0;
   virtual RecoveryBlob duplicate_to_recovery(const KekRecord& record) = 0;
   // Loads from the stored blob in a fresh session, compares Name (errc::impostor_kek), answers HMAC(KEK, challenge)
-  // with a challenge digest that can never be a group digest (label "volcrypt kek proof v1").
+  // with a challenge digest that can never be a group digest (label "volcrypt kek proof v1"). A generation whose proof
+  // found an impostor is refused by group_keys() with the same error until a proof succeeds.
   virtual Digest prove(const KekRecord& record, const Digest& nonce) = 0;
   // Generations whose blob and record are on this node, ascending by number.
   virtual std::vector<KekRecord> held() const = 0;
+  // Their numbers, and those of generations whose files are damaged: whoever asks for one of these is told the damage,
+  // and must not take it for retired.
+  virtual std::vector<Generation> kept() const = 0;
   // G of DESIGN.md section 3 for each group, in one batch: at most one KEK is loaded, one session used, closed at the
   // end. Needs only what is on this node (blob and record side by side). errc::wrong_generation when it is not held.
   virtual std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) = 0;
@@ -114,6 +118,8 @@ class KekStore {
   // their values and an empty digest, not approved: `cluster init` chooses among them and computes the digest to be
   // signed.
   virtual BootReport boot_report() = 0;
+  // What the operator should mend though everything works: sentences, each with the way out. Empty when nothing.
+  virtual std::vector<std::string> warnings() = 0;
   virtual void lock() = 0;  // flushes whatever is loaded; the next use loads again
 };
 

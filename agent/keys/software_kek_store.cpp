@@ -135,18 +135,21 @@ RecoveryBlob SoftwareKekStore::duplicate_to_recovery(const KekRecord& record) {
 
 Digest SoftwareKekStore::prove(const KekRecord& record, const Digest& nonce) {
   const Approvals approvals = files_.get_approvals();
-  const Opened opened = open(record.generation, approvals);
-  if (opened.stored.record.name != record.name) impostor(record.generation);
-  const Secret proof = hmac_sha256(opened.key, proof_digest(approvals.cluster, record.generation, nonce));
-  Digest result{};
-  std::ranges::copy(proof.view(), result.begin());
-  return result;
+  return files_.judged_by(record.generation, [&] {
+    const Opened opened = open(record.generation, approvals);
+    if (opened.stored.record.name != record.name) impostor(record.generation);
+    const Secret proof = hmac_sha256(opened.key, proof_digest(approvals.cluster, record.generation, nonce));
+    Digest result{};
+    std::ranges::copy(proof.view(), result.begin());
+    return result;
+  });
 }
 
 std::vector<KekRecord> SoftwareKekStore::held() const { return files_.records(); }
 
 std::vector<Secret> SoftwareKekStore::group_keys(Generation generation, const std::vector<Uuid>& groups) {
   const Approvals approvals = files_.get_approvals();
+  files_.require_trusted(generation);
   const Opened opened = open(generation, approvals);
   std::vector<Secret> result;
   result.reserve(groups.size());

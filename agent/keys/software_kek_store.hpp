@@ -29,9 +29,11 @@ class SoftwareKekStore final : public KekStore {
   RecoveryBlob duplicate_to_recovery(const KekRecord& record) override;
   Digest prove(const KekRecord& record, const Digest& nonce) override;
   std::vector<KekRecord> held() const override;
+  std::vector<Generation> kept() const override { return files_.generations(); }
   std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) override;
   void destroy(Generation generation) override;
   BootReport boot_report() override;
+  std::vector<std::string> warnings() override { return {}; }  // the cluster's status says what software is
   void lock() override;
 
   const KekFiles& files() const noexcept { return files_; }

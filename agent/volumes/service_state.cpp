@@ -64,11 +64,9 @@ asio::awaitable<std::vector<dm::Mapping>> VolumeService::State::mappings() {
 }
 
 asio::awaitable<std::set<Generation>> VolumeService::State::held() {
-  const std::vector<keys::KekRecord> records =
-      co_await keys.chosen().with("list KEK generations", [](keys::KekStore& store) { return store.held(); });
-  std::set<Generation> generations;
-  for (const keys::KekRecord& record : records) generations.insert(record.generation);
-  co_return generations;
+  const auto ask = [](keys::KekStore& store) { return store.kept(); };  // a damaged one is named at its unlocking
+  const std::vector<Generation> numbers = co_await keys.chosen().with("list KEK generations", ask);
+  co_return std::set<Generation>(numbers.begin(), numbers.end());
 }
 
 asio::awaitable<std::vector<Sighting>> VolumeService::State::sight(std::vector<Candidate> candidates) {

@@ -1,10 +1,25 @@
-# The parsers of agent/keys that read files from outside the cluster. Pure text: their sources are compiled in again.
+# The parsers of agent/keys: files from outside the cluster, and the files of a key store. Pure text or plain files: their
+# sources are compiled in again, with coverage. The library itself is not linked then: clang 14 cannot build its coroutines.
 set(keys ${CMAKE_SOURCE_DIR}/agent/keys)
 set(keys_instrumented ${keys}/admin_key_file.cpp ${keys}/authority.cpp ${keys}/box.cpp ${keys}/dek_wrap.cpp
     ${keys}/documents.cpp ${keys}/kek_files.cpp ${keys}/kept_file.cpp ${keys}/node_key.cpp ${keys}/p256.cpp
     ${keys}/passphrase.cpp ${keys}/recovery.cpp ${keys}/software_kek_store.cpp ${keys}/symmetric.cpp
-    ${keys}/tpm_digests.cpp ${keys}/tpm_duplicate.cpp)
-foreach(parser recovery_bundle admin_key_file)
+    ${keys}/tpm_digests.cpp ${keys}/tpm_duplicate.cpp ${keys}/tpm/node_document.cpp
+    ${CMAKE_SOURCE_DIR}/agent/runtime/durable_file.cpp)
+foreach(parser recovery_bundle admin_key_file node_files kept_file)
   volcrypt_fuzz(NAME ${parser} SOURCE ${CMAKE_CURRENT_LIST_DIR}/${parser}_fuzz.cpp CORPUS ${parser}
-    INSTRUMENT ${keys_instrumented} LIBS volcrypt_keys OpenSSL::Crypto)
+    INSTRUMENT ${keys_instrumented} LIBS volcrypt_dmtarget OpenSSL::Crypto)
+  if(TARGET unit_corpus_${parser})
+    target_link_libraries(unit_corpus_${parser} PRIVATE volcrypt_tpm)
+  endif()
+endforeach()
+
+# The documents of the cluster's store.
+set(cluster ${CMAKE_SOURCE_DIR}/agent/cluster)
+foreach(parser cluster_documents membership)
+  volcrypt_fuzz(NAME ${parser} SOURCE ${CMAKE_CURRENT_LIST_DIR}/${parser}_fuzz.cpp CORPUS ${parser}
+    INSTRUMENT ${cluster}/membership.cpp ${cluster}/state.cpp ${keys_instrumented} LIBS volcrypt_dmtarget OpenSSL::Crypto)
+  if(TARGET unit_corpus_${parser})
+    target_link_libraries(unit_corpus_${parser} PRIVATE volcrypt_cluster)
+  endif()
 endforeach()

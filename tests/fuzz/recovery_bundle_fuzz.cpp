@@ -1,31 +1,10 @@
-// Fuzz target: any bytes as a recovery bundle. Either they are refused with one of the two causes that the parser
-// promises, or what was read is written and read again as the same.
-#include <cstdint>
-#include <cstdlib>
-#include <iostream>
-#include <string>
-#include <string_view>
-
+// Fuzz target: any bytes as a recovery bundle.
 #include "agent/keys/recovery.hpp"
-#include "dmtarget/error.hpp"
-
-namespace {
-
-void demand(bool holds, const char* what) {
-  if (holds) return;
-  std::cerr << "broken: " << what << '\n';
-  std::abort();
-}
-
-}  // namespace
+#include "tests/fuzz/text_target.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace volcrypt;
-  try {
-    const std::string text = keys::to_json(keys::parse_recovery_bundle({reinterpret_cast<const char*>(data), size}));
-    demand(keys::to_json(keys::parse_recovery_bundle(text)) == text, "what was read is written and read as the same");
-  } catch (const Error& error) {
-    demand(error.code() == errc::token_malformed || error.code() == errc::token_version, "the cause of a refusal");
-  }
+  fuzz::round_trip(fuzz::text_of(data, size), {errc::token_malformed, errc::token_version}, keys::parse_recovery_bundle,
+                   [](const keys::RecoveryBundle& bundle) { return keys::to_json(bundle); });
   return 0;
 }

@@ -1,8 +1,10 @@
 // After use, no key is left anywhere in the process: DEK, group key, wrap key, KEK, node key, recovery key. The whole
 // memory is searched, stacks and freed heap included; and the search is shown to find keys while they live.
 #define BOOST_TEST_DYN_LINK
+#include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
-#include <fstream>
+#include <memory>
 
 #include "agent/keys/box.hpp"
 #include "agent/keys/dek_wrap.hpp"
@@ -77,6 +79,24 @@ void require_gone(const std::vector<tests::Needle>& needles) {
   }
 }
 
+// Far into the block: its head becomes the allocator's when it is freed.
+void leave_on_heap(const Secret& key) {
+  const auto block = std::make_unique<Bytes>(256);
+  std::ranges::copy(key.view(), block->begin() + 64);
+}
+
+// At the far end of a large frame, below what the search itself will use of the stack.
+[[gnu::noinline]] void leave_on_stack(const Secret& key) {
+  std::array<std::uint8_t, 32 * 1024> frame;
+  std::ranges::copy(key.view(), frame.begin());
+  asm volatile("" ::"r"(frame.data()) : "memory");  // it must be written
+}
+
+bool found_in(const tests::Needle& needle, const std::string& mapping) {
+  const std::vector<std::string> places = needle.find_in_own_memory();
+  return std::ranges::any_of(places, [&](const std::string& place) { return place.ends_with(mapping); });
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(wipe)
@@ -99,6 +119,22 @@ BOOST_AUTO_TEST_CASE(no_key_is_left_in_memory_after_passphrases_were_used) {
     BOOST_TEST(equals(AdminKey::open(directory.path() / "recovery.key", passphrase).leak_scalar(), key.leak_scalar()));
   }
   require_gone(needles);
+}
+
+// Shows that the tests above can fail.
+BOOST_AUTO_TEST_CASE(a_key_left_in_a_freed_block_or_a_dead_frame_is_found) {
+  std::vector<tests::Needle> needles;
+  {
+    const Secret on_heap = Secret::random(32), on_stack = Secret::random(32), nowhere = Secret::random(32);
+    needles.emplace_back("heap", on_heap.view());
+    needles.emplace_back("stack", on_stack.view());
+    needles.emplace_back("nowhere", nowhere.view());
+    leave_on_heap(on_heap);
+    leave_on_stack(on_stack);
+  }
+  BOOST_TEST(found_in(needles[0], "[heap]"));
+  BOOST_TEST(found_in(needles[1], "[stack]"));
+  BOOST_TEST(needles[2].find_in_own_memory().empty());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -39,6 +39,11 @@ asio::awaitable<keys::BootReport> FakeMember::boot_report() {
   co_return report;
 }
 
+asio::awaitable<std::vector<std::string>> FakeMember::key_warnings() {
+  co_await pass("key_warnings");
+  co_return node_.key_warnings;
+}
+
 asio::awaitable<void> FakeMember::adopt_membership(const SignedMembership& membership) {
   const auto document = membership;
   co_await pass("adopt");

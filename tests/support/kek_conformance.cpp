@@ -49,7 +49,10 @@ struct Cluster {
   void put_blob(Generation generation, const Bytes& blob) {
     StoredKek kek = KekFiles(node->directory()).get(generation);
     kek.blob = blob;
-    KeptFile(node->directory() / ("kek-" + std::to_string(generation))).write(as_bytes(to_json(kek)));
+    put(kek);
+  }
+  void put(const StoredKek& kek) {
+    KeptFile(node->directory() / ("kek-" + std::to_string(kek.record.generation))).write(as_bytes(to_json(kek)));
     store->lock();  // a store may keep a loaded KEK
   }
 
@@ -312,6 +315,27 @@ void blob_of_another_generation_under_this_number_is_refused(const KekNodeMaker&
   c.group_key(2, Uuid::random());
 }
 
+// Blob and record replaced together, consistently: only the cluster's record tells.
+void generation_whose_proof_found_an_impostor_is_refused_until_a_proof_succeeds(const KekNodeMaker& maker) {
+  Adopted c(maker);
+  const KekRecord first = c.store->create(1), second = c.store->create(2);
+  const Uuid group = Uuid::random();
+  const Secret key = c.group_key(1, group), other = c.group_key(2, group);
+  const StoredKek good = KekFiles(c.node->directory()).get(1);
+  StoredKek impostor = KekFiles(c.node->directory()).get(2);
+  impostor.record.generation = 1;
+  c.put(impostor);
+  BOOST_CHECK_EXCEPTION(c.store->prove(first, Digest{}), Error, because(errc::impostor_kek));
+  BOOST_CHECK_EXCEPTION(c.group_key(1, group), Error, because(errc::impostor_kek));
+  BOOST_TEST(equals(c.group_key(2, group), other));
+  c.store->prove(second, Digest{});
+  BOOST_CHECK_EXCEPTION(c.group_key(1, group), Error, because(errc::impostor_kek));
+  c.put(good);
+  BOOST_CHECK_EXCEPTION(c.group_key(1, group), Error, because(errc::impostor_kek));
+  c.store->prove(first, Digest{});
+  BOOST_TEST(equals(c.group_key(1, group), key));
+}
+
 void one_damaged_file_changes_nothing_and_two_are_told(const KekNodeMaker& maker) {
   Adopted c(maker);
   c.store->create(1);
@@ -369,6 +393,7 @@ constexpr Named checks[] = {
     VOLCRYPT_CHECK(volume_key_wrapped_here_opens_here_and_by_recovery),
     VOLCRYPT_CHECK(blob_cut_or_changed_at_any_byte_is_refused_and_breaks_nothing_else),
     VOLCRYPT_CHECK(blob_of_another_generation_under_this_number_is_refused),
+    VOLCRYPT_CHECK(generation_whose_proof_found_an_impostor_is_refused_until_a_proof_succeeds),
     VOLCRYPT_CHECK(one_damaged_file_changes_nothing_and_two_are_told),
     VOLCRYPT_CHECK(boot_state_is_approved_as_it_is_now),
 };

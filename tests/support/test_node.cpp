@@ -71,18 +71,28 @@ void TestNode::make_cluster() {
   state.protection = Protection::software;
   state.highest_used = state.distributing = 1;
   put_state(state);
-  await(member.prove_kek(await(member.create_kek(1))));
+  make_kek(1);
   state.phase = cluster::EncryptionPhase::Enabled;
   state.current = 1;
   state.distributing = 0;
   put_state(state);
 }
 
-void TestNode::put_state(const cluster::EncryptionState& state) {
+void TestNode::put(const std::string& key, std::string value) {
   cluster::Transaction transaction;
-  transaction.then = {cluster::Put{std::string(cluster::store_key::encryption), cluster::to_json(state)}};
+  transaction.then = {cluster::Put{key, std::move(value)}};
   const auto done = await(store.commit(std::move(transaction)));
-  if (!done) throw Error(done.error(), {"write", "the state", ""});
+  if (!done) throw Error(done.error(), {"write", key, ""});
+}
+
+void TestNode::put_state(const cluster::EncryptionState& state) {
+  put(std::string(cluster::store_key::encryption), cluster::to_json(state));
+}
+
+void TestNode::make_kek(cluster::Generation generation) {
+  const keys::KekRecord record = await(member.create_kek(generation));
+  put(cluster::store_key::generation(generation), cluster::to_json(record));
+  await(member.prove_kek(record));
 }
 
 cluster::EncryptionState TestNode::state() {
@@ -91,7 +101,7 @@ cluster::EncryptionState TestNode::state() {
 }
 
 void TestNode::make_current(cluster::Generation generation) {
-  await(member.prove_kek(await(member.create_kek(generation))));
+  make_kek(generation);
   cluster::EncryptionState next = state();
   next.previous.insert(next.current);
   next.current = next.highest_used = generation;

@@ -91,6 +91,8 @@ class TestNode {
 
  private:
   void make_cluster();
+  void put(const std::string& key, std::string value);
+  void make_kek(cluster::Generation generation);
   void put_state(const cluster::EncryptionState& state);
 };
 

@@ -41,6 +41,13 @@ Transient guessable(ESYS_CONTEXT* esys) {
   return Transient(esys, handle);
 }
 
+void set_password(const std::string& tcti, ESYS_TR hierarchy) {
+  const TpmContext context(tcti);
+  const TPM2B_AUTH secret = password("a password");
+  check(Esys_HierarchyChangeAuth(context.esys(), hierarchy, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &secret),
+        "TPM2_HierarchyChangeAuth", "a hierarchy");
+}
+
 }  // namespace
 
 void lock_out(const std::string& tcti) {
@@ -63,12 +70,7 @@ void lock_out(const std::string& tcti) {
   throw std::runtime_error("a hundred wrong passwords did not lock the TPM out");
 }
 
-void set_owner_password(const std::string& tcti) {
-  const TpmContext context(tcti);
-  const TPM2B_AUTH secret = password("owner");
-  check(
-      Esys_HierarchyChangeAuth(context.esys(), ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &secret),
-      "TPM2_HierarchyChangeAuth", "the owner hierarchy");
-}
+void set_owner_password(const std::string& tcti) { set_password(tcti, ESYS_TR_RH_OWNER); }
+void set_lockout_password(const std::string& tcti) { set_password(tcti, ESYS_TR_RH_LOCKOUT); }
 
 }  // namespace volcrypt::test

@@ -1,6 +1,14 @@
 // The daemon with a TPM (swtpm): the story, sealed out and approved again, TPM absent, and power cycles.
+#include <boost/json/serialize.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "agent/keys/kek_files.hpp"
 #include "tests/support/daemon_checks.hpp"
 #include "tests/support/swtpm.hpp"
+#include "tests/support/tpm_mischief.hpp"
 
 namespace volcrypt {
 
@@ -10,6 +18,32 @@ using test::CommandResult;
 using test::Daemon;
 using test::must_succeed;
 using test::Swtpm;
+
+bool warns(const Daemon& daemon, const std::string& words) {
+  const auto warnings = boost::json::serialize(daemon.ask({"get", "clusterinfo"}).at("warnings"));
+  BOOST_TEST_MESSAGE(warnings);
+  return warnings.find(words) != std::string::npos;
+}
+
+// The proof at start goes on beside the requests.
+bool comes_to_warn(const Daemon& daemon, const std::string& words) {
+  for (int i = 0; i < 100; ++i) {
+    if (warns(daemon, words)) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+  return false;
+}
+
+bool logs(const Daemon& daemon, const std::string& words) { return daemon.log().find(words) != std::string::npos; }
+
+// The files of one generation in the state directory of a daemon that is stopped.
+keys::StoredKek stored_kek(const Daemon& daemon, keys::Generation generation) {
+  return keys::KekFiles(daemon.state_directory() + "/tpm").get(generation);
+}
+void put_kek(const Daemon& daemon, const keys::StoredKek& kek) {
+  const std::string name = "kek-" + std::to_string(kek.record.generation);
+  keys::KeptFile(daemon.state_directory() + "/tpm/" + name).write(as_bytes(to_json(kek)));
+}
 
 }  // namespace
 
@@ -69,6 +103,89 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_starts_before_its_tpm_goes_on_when_the_tpm_ap
   tpm.start();
   must_succeed(daemon.control({"rotate", "cluster-root-key", "--wait", "--timeout", "120"}));
   test::must_be_at_rest(daemon, 2);
+}
+
+// FAILURES.md F: secureblue#1867.
+BOOST_AUTO_TEST_CASE(an_empty_lockout_authorisation_is_a_warning_until_it_is_set) {
+  const Swtpm tpm;
+  const Daemon daemon(tpm.tcti());
+  test::make_enabled_cluster(daemon, "tpm");
+  BOOST_TEST(warns(daemon, "lockout authorisation is empty"));
+  BOOST_TEST(warns(daemon, "tpm2_changeauth -c lockout"));
+  test::set_lockout_password(tpm.tcti());
+  BOOST_TEST(!warns(daemon, "lockout"));
+}
+
+// Blob and record of the current generation are replaced together by those of another KEK of this very TPM: what stands
+// beside the blob does not tell, the cluster's record does.
+BOOST_AUTO_TEST_CASE(a_generation_whose_files_became_another_keks_is_found_at_start_and_told) {
+  const Swtpm tpm;
+  Daemon daemon(tpm.tcti());
+  test::make_enabled_cluster(daemon, "tpm");
+  BOOST_TEST(daemon.stop() == 0);
+  keys::StoredKek impostor = stored_kek(daemon, 1);
+  daemon.start();
+  must_succeed(daemon.control({"rotate", "cluster-root-key", "--wait", "--timeout", "120"}));
+  BOOST_TEST(daemon.stop() == 0);
+  const keys::StoredKek good = stored_kek(daemon, 2);
+  impostor.record.generation = 2;
+  put_kek(daemon, impostor);
+
+  daemon.start();
+  BOOST_TEST(comes_to_warn(daemon, "KEK generation 2 failed its proof"));
+  BOOST_TEST(logs(daemon, "a KEK failed its proof"));
+  BOOST_TEST(logs(daemon, "impostor_kek"));
+
+  BOOST_TEST(daemon.stop() == 0);
+  put_kek(daemon, good);
+  daemon.start();
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  BOOST_TEST(!warns(daemon, "failed its proof"));
+}
+
+BOOST_AUTO_TEST_CASE(a_generation_whose_two_files_are_damaged_is_told_at_start) {
+  const Swtpm tpm;
+  Daemon daemon(tpm.tcti());
+  test::make_enabled_cluster(daemon, "tpm");
+  BOOST_TEST(daemon.stop() == 0);
+  for (const char* name : {"/tpm/kek-1", "/tpm/kek-1.copy"}) {
+    std::fstream file(daemon.state_directory() + name, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(150);
+    file.put('\n');
+  }
+  daemon.start();
+  BOOST_TEST(comes_to_warn(daemon, "KEK generation 1 failed its proof"));
+  BOOST_TEST(logs(daemon, "store_damaged"));
+}
+
+// tpm2-tss writes to standard error whatever a TPM refuses, in lines of its own; ours have cause and way out.
+BOOST_AUTO_TEST_CASE(a_refusal_of_the_tpm_stands_in_our_lines_of_the_log_only) {
+  Swtpm tpm;
+  ::unsetenv("TSS2_LOG");  // as the service manager starts it
+  Daemon daemon(tpm.tcti());
+  test::make_enabled_cluster(daemon, "tpm");
+  tpm.power_cycle();
+  tpm.extend_pcr(7, "another Secure Boot state");
+  BOOST_TEST(daemon.control({"rotate", "cluster-root-key", "--wait", "--timeout", "5"}).status != 0);
+  BOOST_TEST(daemon.stop() == 0);
+  tpm.stop();
+  daemon.start();
+  BOOST_TEST(daemon.control({"node", "boot-state"}).status != 0);
+  BOOST_TEST(!logs(daemon, "ERROR:"), daemon.log());
+  BOOST_TEST(!logs(daemon, "WARNING:"), daemon.log());
+}
+
+// At these levels tpm2-tss dumps its buffers: with TSS2_LOG=all+trace a group key stands in its log.
+BOOST_AUTO_TEST_CASE(nobody_can_ask_the_daemon_for_the_tpm_librarys_dumps) {
+  for (const char* asked : {"all+trace", "all+error,esys+DEBUG"}) {
+    ::setenv("TSS2_LOG", asked, 1);
+    const Swtpm tpm;
+    const Daemon daemon(tpm.tcti());
+    test::make_enabled_cluster(daemon, "tpm");
+    BOOST_TEST(!logs(daemon, "tcti:src"));
+    BOOST_TEST(!logs(daemon, "esys:src"));
+  }
+  ::unsetenv("TSS2_LOG");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

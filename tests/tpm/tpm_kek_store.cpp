@@ -257,7 +257,7 @@ BOOST_AUTO_TEST_CASE(a_dictionary_attack_lockout_does_not_lock_our_keys) {
   const Secret key = key_of(node, 1);
   node.store->lock();
   test::lock_out(node.tcti);
-  BOOST_TEST(node.store->facts().in_lockout);
+  BOOST_TEST(node.store->facts().authorisations.in_lockout);
   node.restart();
   BOOST_TEST(equals(key, key_of(node, 1)));
   node.store->create(2);
@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(a_tpm_that_lacks_commands_is_refused_by_name) {
   StoreFixture node;
   tpm::TpmFacts facts = node.store->facts();
   BOOST_TEST(facts.missing.empty());
-  BOOST_TEST(!facts.lockout_auth_set);
+  BOOST_TEST(!facts.authorisations.lockout_set);
   BOOST_TEST(facts.maker == "IBM");
   BOOST_CHECK_NO_THROW(tpm::require_suitable(facts));
   facts.commands.erase(0x155);  // TPM2_HMAC alone is optional

@@ -352,6 +352,10 @@ BOOST_FIXTURE_TEST_CASE(status_tells_what_is_weak, Fixture) {
   BOOST_TEST(info.generations[0].role == "current");
   agent->wait(service().recovery_was_verified("2026-01-02T03:04:05Z"));
   agent->wait(service().recovery_was_verified("2026-01-03T03:04:05Z"));
+  node.key_warnings = {"A thing to mend."};
+  BOOST_TEST(contains(agent->wait(service().info()), node.name + ": A thing to mend."));
+  fail("key_warnings");
+  BOOST_TEST(contains(agent->wait(service().info()), "keys were not looked at"));
   fail("boot_report");
   info = agent->wait(service().info());
   BOOST_TEST(info.recovery_verified_at == "2026-01-03T03:04:05Z");

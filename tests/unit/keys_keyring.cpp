@@ -29,6 +29,8 @@ class LateStore : public KekStore {
   RecoveryBlob duplicate_to_recovery(const KekRecord&) override { unexpected(); }
   Digest prove(const KekRecord&, const Digest&) override { unexpected(); }
   std::vector<KekRecord> held() const override { unexpected(); }
+  std::vector<Generation> kept() const override { unexpected(); }
+  std::vector<std::string> warnings() override { unexpected(); }
   std::vector<Secret> group_keys(Generation, const std::vector<Uuid>&) override { return {}; }
   void destroy(Generation) override { throw Error(errc::sealed_out, {"use", "the KEK", ""}); }
   void lock() override { std::this_thread::sleep_for(300ms); }

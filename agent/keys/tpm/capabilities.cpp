@@ -147,6 +147,24 @@ std::vector<std::string> missing_commands(const std::set<TPM2_CC>& commands) {
   return missing;
 }
 
+TpmAuthorisations read_authorisations(ESYS_CONTEXT* esys) {
+  TpmAuthorisations found;
+  const auto variable = properties(esys, TPM2_PT_VAR);
+  if (const auto permanent = variable.find(TPM2_PT_PERMANENT); permanent != variable.end()) {
+    found.owner_set = (permanent->second & TPMA_PERMANENT_OWNERAUTHSET) != 0;
+    found.lockout_set = (permanent->second & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0;
+    found.in_lockout = (permanent->second & TPMA_PERMANENT_INLOCKOUT) != 0;
+  }
+  return found;
+}
+
+std::vector<std::string> warnings_of(const TpmAuthorisations& authorisations) {
+  if (authorisations.lockout_set) return {};
+  return {
+      "The TPM's lockout authorisation is empty: whoever may use the TPM can clear it, and this node's keys with it. "
+      "Set a password and keep it: `tpm2_changeauth -c lockout file:-`."};
+}
+
 TpmFacts read_facts(ESYS_CONTEXT* esys) {
   TpmFacts facts;
   const auto fixed = properties(esys, TPM2_PT_FIXED);
@@ -159,12 +177,7 @@ TpmFacts read_facts(ESYS_CONTEXT* esys) {
                         letters(at(TPM2_PT_VENDOR_STRING_3)) + letters(at(TPM2_PT_VENDOR_STRING_4)));
   facts.firmware = dotted(at(TPM2_PT_FIRMWARE_VERSION_1), at(TPM2_PT_FIRMWARE_VERSION_2));
 
-  const auto variable = properties(esys, TPM2_PT_VAR);
-  if (const auto permanent = variable.find(TPM2_PT_PERMANENT); permanent != variable.end()) {
-    facts.owner_auth_set = (permanent->second & TPMA_PERMANENT_OWNERAUTHSET) != 0;
-    facts.lockout_auth_set = (permanent->second & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0;
-    facts.in_lockout = (permanent->second & TPMA_PERMANENT_INLOCKOUT) != 0;
-  }
+  facts.authorisations = read_authorisations(esys);
   facts.commands = commands_of(esys);
   facts.missing = missing_commands(facts.commands);
   if (!accepts(esys, aes_cfb(128))) facts.missing.emplace_back("AES-128 in CFB mode");
@@ -173,7 +186,7 @@ TpmFacts read_facts(ESYS_CONTEXT* esys) {
 }
 
 void require_suitable(const TpmFacts& facts) {
-  if (facts.owner_auth_set) {
+  if (facts.authorisations.owner_set) {
     throw Error(errc::tpm_unsuitable,
                 {"make keys in", "the TPM (" + facts.printed() + ")",
                  "Its owner hierarchy has a password: remove it (tpm2_changeauth -c owner) or clear the TPM."});

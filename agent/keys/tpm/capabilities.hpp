@@ -12,6 +12,9 @@ namespace volcrypt::keys::tpm {
 // Never throws for a TPM that lacks something: that stands in TpmFacts::missing.
 TpmFacts read_facts(ESYS_CONTEXT* esys);
 
+// The part of it that may change from one moment to the next. One command.
+TpmAuthorisations read_authorisations(ESYS_CONTEXT* esys);
+
 // True when the TPM can wrap with AES-256 inside a duplicate (else AES-128).
 bool has_aes256(ESYS_CONTEXT* esys);
 

@@ -1,9 +1,12 @@
 // See tpm_context.hpp.
 #include "agent/keys/tpm/tpm_context.hpp"
 
+#include <fcntl.h>
 #include <tss2/tss2_tctildr.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <system_error>
 #include <thread>
 
 #include "agent/keys/tpm/tpm_object.hpp"
@@ -13,8 +16,18 @@
 namespace volcrypt::keys::tpm {
 namespace {
 
+// tpm2-tss says "I/O error" for every errno; whether a device is missing or busy is what the operator must know.
+std::string cause_of(const std::string& tcti, TSS2_RC code) {
+  constexpr std::string_view device = "device:";
+  if (tcti.starts_with(device)) {
+    const Fd probe(::open(tcti.substr(device.size()).c_str(), O_RDWR | O_CLOEXEC));
+    if (!probe) return std::generic_category().message(errno);
+  }
+  return tss_code(code).message();
+}
+
 Error absent(const std::string& tcti, TSS2_RC code) {
-  return Error(errc::tpm_absent, {"open the TPM", tcti + " [" + tss_code(code).message() + "]",
+  return Error(errc::tpm_absent, {"open the TPM", tcti + " [" + cause_of(tcti, code) + "]",
                                   "Look whether the device is there, enabled in the firmware, and free."});
 }
 

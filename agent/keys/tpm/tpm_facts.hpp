@@ -17,14 +17,21 @@ enum class HmacRoute {
   sequence,  // TPM2_HMAC_Start and TPM2_SequenceComplete: the same value for one block, one command more
 };
 
+// Which passwords the TPM has, by TPM_PT_PERMANENT.
+struct TpmAuthorisations {
+  bool owner_set = false;    // our keys cannot be made then
+  bool lockout_set = false;  // empty: anybody with access to the device can clear the TPM (a warning, not an error)
+  bool in_lockout = false;   // harmless to our objects, all are noDA
+};
+
+// The sentences of KekStore::warnings().
+std::vector<std::string> warnings_of(const TpmAuthorisations& authorisations);
+
 struct TpmFacts {
-  std::string maker;            // "IBM", "IFX", "STM", ...: four letters, trailing blanks trimmed
-  std::string model;            // vendor string, may be empty
-  std::string firmware;         // four numbers with dots
-  bool owner_auth_set = false;  // our keys cannot be made then
-  bool lockout_auth_set =
-      false;                // empty: anybody with access to the device can clear the TPM (a warning, not an error)
-  bool in_lockout = false;  // harmless to our objects, all are noDA
+  std::string maker;     // "IBM", "IFX", "STM", ...: four letters, trailing blanks trimmed
+  std::string model;     // vendor string, may be empty
+  std::string firmware;  // four numbers with dots
+  TpmAuthorisations authorisations;
   std::set<std::uint32_t> commands;  // TPM_CC
   std::vector<std::string> missing;  // what we need and do not find, by name; empty means suitable
 

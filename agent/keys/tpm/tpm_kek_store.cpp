@@ -319,17 +319,20 @@ Digest TpmKekStore::prove(const KekRecord& record, const Digest& nonce) {
   const Approvals approvals = files_.get_approvals();
   StoredKek stored = files_.get(record.generation);
   stored.record.name = record.name;  // the caller's record decides, not the file beside the blob
-  run([&](Connection& connection) { connection.drop_kek(); });
-  const std::vector<Secret> proof = hmacs(stored, {proof_digest(approvals.cluster, record.generation, nonce)});
-  Digest answer{};
-  std::copy_n(proof.front().data(), answer.size(), answer.begin());
-  return answer;
+  return files_.judged_by(record.generation, [&] {
+    run([&](Connection& connection) { connection.drop_kek(); });
+    const std::vector<Secret> proof = hmacs(stored, {proof_digest(approvals.cluster, record.generation, nonce)});
+    Digest answer{};
+    std::copy_n(proof.front().data(), answer.size(), answer.begin());
+    return answer;
+  });
 }
 
 std::vector<KekRecord> TpmKekStore::held() const { return files_.records(); }
 
 std::vector<Secret> TpmKekStore::group_keys(Generation generation, const std::vector<Uuid>& groups) {
   const Approvals approvals = files_.get_approvals();
+  files_.require_trusted(generation);
   const StoredKek stored = files_.get(generation);
   if (groups.empty()) return {};
   std::vector<Digest> inputs;
@@ -362,6 +365,10 @@ BootReport TpmKekStore::boot_report() {
     report.approved_now = matching_state(*approvals, report) != nullptr;
     return report;
   });
+}
+
+std::vector<std::string> TpmKekStore::warnings() {
+  return run([](Connection& connection) { return warnings_of(read_authorisations(connection.esys())); });
 }
 
 void TpmKekStore::lock() {

@@ -38,9 +38,11 @@ class TpmKekStore : public KekStore {
   RecoveryBlob duplicate_to_recovery(const KekRecord& record) override;
   Digest prove(const KekRecord& record, const Digest& nonce) override;
   std::vector<KekRecord> held() const override;
+  std::vector<Generation> kept() const override { return files_.generations(); }
   std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) override;
   void destroy(Generation generation) override;
   BootReport boot_report() override;
+  std::vector<std::string> warnings() override;  // one TPM command
   void lock() override;
 
   // For the checks of `enable cluster-encryption` and the warnings in the status. errc::tpm_absent.

@@ -42,7 +42,7 @@ std::string_view way_out(TSS2_RC code) {
       return "The TPM is in failure mode until its next hardware reset: power the machine off and on.";
     case rc::object_memory:
     case rc::session_memory:
-      return "Other programs fill the TPM's slots: use /dev/tpmrm0, which gives every program its own.";
+      return "Other programs fill the TPM's slots: let them all use /dev/tpmrm0, which gives every program its own.";
     case rc::context_gap:
       return "Another program keeps an idle TPM session open for too long: restart it.";
     case rc::bad_auth:

@@ -1,0 +1,125 @@
+// The proof of the kept keys at start: a generation whose files became another KEK's is found against the cluster's
+// record, its volume says so, and every other volume goes on. Software keys, real headers on plain files.
+#include <fstream>
+
+#include "agent/keys/box.hpp"
+#include "agent/keys/kek_files.hpp"
+#include "agent/keys/node_key.hpp"
+#include "agent/keys/software_kek_store.hpp"
+#include "dmtarget/canonical.hpp"
+#include "tests/support/volumes_fixture.hpp"
+
+namespace volcrypt {
+
+namespace {
+
+using test::kind_of;
+
+// Volume "old" under generation 1, "new" under generation 2; nothing was rewrapped.
+struct TwoGenerations : test::NodeFixture {
+  TwoGenerations() {
+    node->create("old", drive("a"));
+    node->make_current(2);
+    node->create("new", drive("b"));
+    BOOST_TEST((condition("old") == volumes::Condition::attached));
+    BOOST_TEST((condition("new") == volumes::Condition::attached));
+  }
+
+  std::filesystem::path keys_directory() const { return directory.path() + "/software"; }
+  keys::StoredKek kek(keys::Generation generation) const { return keys::KekFiles(keys_directory()).get(generation); }
+  void put(const keys::StoredKek& kek) const {
+    keys::KeptFile(keys_directory() / ("kek-" + std::to_string(kek.record.generation))).write(as_bytes(to_json(kek)));
+  }
+  // What anybody can make who knows the node's public key and our formats: right in itself, record included.
+  keys::StoredKek impostor(keys::Generation generation) {
+    const Uuid cluster = node->await(node->pin.read())->pin.cluster;
+    const auto node_key = keys::open_node_key(keys::KekFiles(keys_directory()).file("node-key"), std::nullopt);
+    const Secret key = Secret::random(32);
+    const Bytes context =
+        Canonical("volcrypt software kek v1").add(cluster).add(node->member.id()).add(generation).bytes();
+    keys::StoredKek made = kek(generation);
+    made.record.name = keys::software_kek_name(cluster, generation, key);
+    made.blob = keys::seal_box(node_key->point, context, key);
+    return made;
+  }
+  std::string use(keys::Generation generation) {
+    const auto group_keys = [generation](keys::KekStore& store) {
+      return store.group_keys(generation, {Uuid::random()}).size();
+    };
+    return kind_of([&] { node->await(node->keys.chosen().with("use", group_keys)); });
+  }
+  std::vector<std::string> warnings() { return node->await(node->member.key_warnings()); }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(keys_proof_at_start, TwoGenerations)
+
+BOOST_AUTO_TEST_CASE(an_impostor_kek_is_found_told_and_not_used_and_other_volumes_go_on) {
+  const keys::StoredKek good = kek(1);
+  put(impostor(1));
+  reboot();
+  node->await(node->volumes.start());
+  BOOST_TEST((condition("old") == volumes::Condition::failed));  // its own wrap says that the key is another
+  BOOST_TEST((condition("new") == volumes::Condition::attached));
+  BOOST_TEST(use(1) == "none");  // what the proof is for: nothing on this node tells
+
+  const LocalMember::KeyCheck check = node->await(node->member.prove_kept_keys());
+  BOOST_TEST(check.found_more);
+  BOOST_TEST(!check.undecided);
+  BOOST_TEST(use(1) == "impostor_kek");
+  BOOST_TEST(use(2) == "none");
+  BOOST_REQUIRE(warnings().size() == 1U);
+  BOOST_TEST(warnings()[0].find("KEK generation 1 failed its proof") == 0U);
+  BOOST_TEST(!node->await(node->member.prove_kept_keys()).found_more);  // told once
+
+  node->await(node->volumes.attach_missing());
+  BOOST_TEST(node->await(node->volumes.get("old")).failure_kind == "impostor_kek");
+  BOOST_TEST((condition("new") == volumes::Condition::attached));
+
+  put(good);
+  BOOST_TEST(!node->await(node->member.prove_kept_keys()).undecided);
+  BOOST_TEST(warnings().empty());
+  node->await(node->volumes.attach_missing());
+  BOOST_TEST((condition("old") == volumes::Condition::attached));
+}
+
+BOOST_AUTO_TEST_CASE(a_damaged_generation_is_told_and_the_others_are_used) {
+  for (const char* name : {"kek-1", "kek-1.copy"}) {
+    std::fstream file(keys_directory() / name, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(150);
+    file.put('\n');
+  }
+  reboot();
+  node->await(node->volumes.start());
+  BOOST_TEST(node->await(node->member.prove_kept_keys()).found_more);
+  BOOST_REQUIRE(warnings().size() == 1U);
+  BOOST_TEST(warnings()[0].find("KEK generation 1 failed its proof") == 0U);
+  BOOST_TEST(node->await(node->volumes.get("old")).failure_kind == "store_damaged");
+  BOOST_TEST((condition("new") == volumes::Condition::attached));
+}
+
+BOOST_AUTO_TEST_CASE(without_the_store_the_keys_are_proved_against_the_nodes_own_records) {
+  node->break_store();
+  const LocalMember::KeyCheck check = node->await(node->member.prove_kept_keys());
+  BOOST_TEST(!check.found_more);
+  BOOST_TEST(!check.undecided);
+  BOOST_TEST(use(1) == "none");
+  keys::StoredKek wrong = kek(1);
+  wrong.record.name.back() ^= 1U;
+  put(wrong);
+  BOOST_TEST(node->await(node->member.prove_kept_keys()).found_more);
+  BOOST_TEST(use(1) == "impostor_kek");
+  BOOST_TEST(use(2) == "none");
+}
+
+BOOST_AUTO_TEST_CASE(a_generation_that_was_retired_is_not_missed) {
+  node->await(node->volumes.rewrap_all(2));
+  node->forget(1);
+  BOOST_TEST(!node->await(node->member.prove_kept_keys()).found_more);
+  BOOST_TEST(warnings().empty());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace volcrypt
