@@ -34,8 +34,8 @@ struct KernelState {
   bool deferred_removal = false;
 };
 
-// libdevmapper keeps its log, its control descriptor and its caches in static variables, and libcryptsetup calls it: one
-// mutex for both libraries. Whoever calls either one holds it; not recursive.
+// libdevmapper keeps its log, its control descriptor and its caches in static variables, and libcryptsetup calls it:
+// one mutex for both libraries. Whoever calls either one holds it; not recursive.
 std::mutex& libdevmapper();
 
 class Task {
