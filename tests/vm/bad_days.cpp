@@ -25,7 +25,7 @@ struct WithVolume {
         "mkfs.ext4 -q /dev/mapper/data1 && mkdir -p /srv/data1 && "
         "echo '/dev/mapper/data1 /srv/data1 ext4 defaults,nofail,x-systemd.device-timeout=60 0 2' >>/etc/fstab && "
         "systemctl daemon-reload && mount /srv/data1 && seq 100000 >/srv/data1/numbers && sync && "
-        "sha256sum /srv/data1/numbers >/root/checksums");
+        "sha256sum /srv/data1/numbers >/root/checksums && sync");
   }
 
   void expect_files() {
