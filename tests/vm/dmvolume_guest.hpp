@@ -3,8 +3,13 @@
 #pragma once
 
 #include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "dmtarget/block_file.hpp"
 #include "dmtarget/header_copies.hpp"
@@ -24,9 +29,7 @@ inline std::string drive(const std::string& serial) { return "/dev/disk/by-id/sc
 inline constexpr const char* serials[] = {"one", "two", "wide", "odd"};
 
 inline std::string kernel_name(const std::string& device) {
-  std::string name = output_of("basename $(readlink -f " + device + ")");
-  name.pop_back();
-  return name;
+  return std::filesystem::canonical(device).filename().string();
 }
 
 inline std::string word_in(const std::string& file) {
@@ -38,16 +41,23 @@ inline std::string word_in(const std::string& file) {
 // Write requests that the drive has seen since it was plugged: Linux Documentation/block/stat.rst, field 5. A flush is
 // field 16.
 inline std::string writes_to(const std::string& device) {
-  return output_of("awk '{print $5, $16}' /sys/class/block/" + kernel_name(device) + "/stat");
+  std::ifstream file("/sys/class/block/" + kernel_name(device) + "/stat");
+  const std::vector<std::string> fields{std::istream_iterator<std::string>(file), {}};
+  return fields.at(4) + " writes, " + fields.at(15) + " flushes";
 }
 
 // Keys of volumes in any keyring of the machine; a key that was invalidated is collected some moments later.
-inline std::string keys_in_kernel() { return output_of("grep cryptsetup: /proc/keys"); }
+inline std::string keys_in_kernel() {
+  std::string found;
+  std::ifstream keys("/proc/keys");
+  for (std::string line; std::getline(keys, line);)
+    if (line.find("cryptsetup:") != std::string::npos) found += line + '\n';
+  return found;
+}
 inline bool no_key_is_left() {
-  return output_of(
-             "for i in $(seq 50); do grep -q cryptsetup: /proc/keys || exit 0; sleep 0.1; done; grep cryptsetup: "
-             "/proc/keys")
-      .empty();
+  for (int look = 0; look < 50 && !keys_in_kernel().empty(); ++look)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  return keys_in_kernel().empty();
 }
 
 inline std::string table(const std::string& name) { return output_of("dmsetup table --showkeys " + name); }
@@ -57,11 +67,12 @@ struct Drives {
   Drives() {
     shell("modprobe dm_crypt && udevadm settle");
     clear();
+    std::string commands;
     for (const char* serial : serials) {
-      shell("blockdev --setrw " + drive(serial) + " && blkdiscard -f " + drive(serial) + " 2>/dev/null");
-      shell("echo 0 > /sys/class/block/" + kernel_name(drive(serial)) + "/queue/rotational");
+      commands += "blockdev --setrw " + drive(serial) + " && blkdiscard -f " + drive(serial) + " 2>/dev/null && ";
+      commands += "echo 0 > /sys/class/block/" + kernel_name(drive(serial)) + "/queue/rotational && ";
     }
-    shell("udevadm settle");
+    shell(commands + "udevadm settle");
   }
   ~Drives() {
     BOOST_TEST(!cookies_are_open());

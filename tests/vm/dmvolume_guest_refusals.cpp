@@ -139,9 +139,11 @@ BOOST_AUTO_TEST_CASE(a_forged_header_is_refused_on_a_live_drive_and_nothing_is_w
     BOOST_TEST_CONTEXT(forgery.name) {
       forge(volume.device, [&](const std::string& file) { test::edit_metadata(file, forgery.edit); });
       const dm::Token next = test::rewrapped(volume.token);
-      refusal_unwritten(volume.device, errc::header_changed, [&] { volume.attach(); });
-      refusal_unwritten(volume.device, errc::header_changed, [&] { dm::rewrap(volume.device, next); });
-      refusal_unwritten(volume.device, errc::header_changed, [&] { dm::backup_header(volume.device); });
+      refusal_unwritten(volume.device, errc::header_changed, [&] {
+        refusal(errc::header_changed, [&] { dm::rewrap(volume.device, next); });
+        refusal(errc::header_changed, [&] { dm::backup_header(volume.device); });
+        volume.attach();
+      });
       put(volume.device, 0, good);
     }
   }
