@@ -56,8 +56,6 @@ class TpmKekStore : public KekStore {
   template <class Call>
   auto run(Call call);
   void open_storage_key(Connection& connection);
-  void load(Connection& connection, Generation generation);
-  Secret one_hmac(Connection& connection, const Digest& input);
   std::vector<Secret> hmacs(const StoredKek& stored, const std::vector<Digest>& inputs);
 
   TpmStoreOptions options_;
