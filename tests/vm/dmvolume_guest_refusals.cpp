@@ -130,6 +130,9 @@ BOOST_AUTO_TEST_CASE(a_copy_of_an_attached_drive_is_refused) {
   volume.attach();
   refusal_unwritten(drive("two"), errc::duplicate_volume, [&] { dm::attach(drive("two"), volume.key); });
   BOOST_TEST((volume.attach() == Changed::no));
+  dm::rename("data", "elsewhere");
+  for (const std::string& device : {drive("two"), volume.device})
+    refusal_unwritten(device, errc::duplicate_volume, [&] { dm::attach(device, volume.key); });
 }
 
 BOOST_AUTO_TEST_CASE(a_forged_header_is_refused_on_a_live_drive_and_nothing_is_written) {
