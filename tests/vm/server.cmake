@@ -7,10 +7,9 @@ add_executable(volcrypt_demo ${CMAKE_CURRENT_LIST_DIR}/demo.cpp)
 target_link_libraries(volcrypt_demo PRIVATE volcrypt_test_server)
 
 volcrypt_test(NAME vm_story TIER vm TIMEOUT 900 SOURCES ${CMAKE_CURRENT_LIST_DIR}/one_server_story.cpp LIBS volcrypt_test_server)
-# Label trial: written, not yet seen to pass as a whole; `scripts/test trial` runs them, the default tiers do not.
 volcrypt_test(NAME vm_agent_life TIER vm TIMEOUT 600 SOURCES ${CMAKE_CURRENT_LIST_DIR}/agent_life.cpp LIBS volcrypt_test_server)
-volcrypt_test(NAME vm_bad_days TIER trial TIMEOUT 1200 SOURCES ${CMAKE_CURRENT_LIST_DIR}/bad_days.cpp LIBS volcrypt_test_server)
-volcrypt_test(NAME vm_plugged_drives TIER trial TIMEOUT 900 SOURCES ${CMAKE_CURRENT_LIST_DIR}/plugged_drives.cpp LIBS volcrypt_test_server)
+volcrypt_test(NAME vm_bad_days TIER vm TIMEOUT 1200 SOURCES ${CMAKE_CURRENT_LIST_DIR}/bad_days.cpp LIBS volcrypt_test_server)
+volcrypt_test(NAME vm_plugged_drives TIER vm TIMEOUT 1200 SOURCES ${CMAKE_CURRENT_LIST_DIR}/plugged_drives.cpp LIBS volcrypt_test_server)
 add_executable(volcrypt_dek_search ${CMAKE_CURRENT_LIST_DIR}/dek_search.cpp)
 target_link_libraries(volcrypt_dek_search PRIVATE volcrypt_keys volcrypt_dmtarget)
 volcrypt_test(NAME vm_no_leaks TIER vm TIMEOUT 600 SOURCES ${CMAKE_CURRENT_LIST_DIR}/no_leaks.cpp LIBS volcrypt_test_server)
