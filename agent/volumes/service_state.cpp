@@ -46,6 +46,10 @@ VolumeService::State::State(LocalNode local, cluster::Store& shared, keys::NodeK
       worker(device_worker),
       devices(std::move(seen)),
       catalogue(shared, files, std::filesystem::path(node.state_directory) / "catalogue"),
+      scans("scan for volumes",
+            [this] { return on_device("ask udev for volumes", look_deadline, [](Devices& d) { return d.scan(); }); }),
+      listings("list mappings",
+               [this] { return on_device("list mappings", look_deadline, [](Devices& d) { return d.mappings(); }); }),
       unlocking(node_keys) {}
 
 asio::awaitable<Sighting> VolumeService::State::look(std::string device) {
@@ -55,13 +59,9 @@ asio::awaitable<Sighting> VolumeService::State::look(std::string device) {
   co_return sighting;
 }
 
-asio::awaitable<std::vector<Candidate>> VolumeService::State::scan() {
-  return on_device("ask udev for volumes", look_deadline, [](Devices& d) { return d.scan(); });
-}
+asio::awaitable<std::vector<Candidate>> VolumeService::State::scan() { return scans.ask(); }
 
-asio::awaitable<std::vector<dm::Mapping>> VolumeService::State::mappings() {
-  return on_device("list mappings", look_deadline, [](Devices& d) { return d.mappings(); });
-}
+asio::awaitable<std::vector<dm::Mapping>> VolumeService::State::mappings() { return listings.ask(); }
 
 asio::awaitable<std::set<Generation>> VolumeService::State::held() {
   const auto ask = [](keys::KekStore& store) { return store.kept(); };  // a damaged one is named at its unlocking

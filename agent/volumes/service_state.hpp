@@ -5,6 +5,7 @@
 #include "agent/volumes/attach_policy.hpp"
 #include "agent/volumes/catalogue.hpp"
 #include "agent/volumes/locks.hpp"
+#include "agent/volumes/shared_look.hpp"
 #include "agent/volumes/unlocking.hpp"
 #include "agent/volumes/volume_service.hpp"
 
@@ -96,6 +97,8 @@ struct VolumeService::State {
   std::shared_ptr<Devices> devices;
   runtime::Worker files{"volume-files", 1};
   Catalogue catalogue;
+  SharedLook<std::vector<Candidate>> scans;
+  SharedLook<std::vector<dm::Mapping>> listings;
   Unlocking unlocking;
   Locks locks;
 
