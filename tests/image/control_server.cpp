@@ -160,13 +160,15 @@ BOOST_AUTO_TEST_CASE(a_body_at_the_limit_passes_and_one_above_is_413) {
 BOOST_AUTO_TEST_CASE(a_header_that_never_ends_is_431_and_takes_no_memory) {
   Running running;
   Raw raw(running.path);
-  const auto before = resident_kib();
+  [[maybe_unused]] const auto before = resident_kib();
   raw.send("GET / HTTP/1.1\r\n");
   for (int i = 0; i < 4096; ++i) {
     if (!raw.send("X-Filler: " + std::string(1000, 'x') + "\r\n")) break;  // 4 MiB, unless it is refused before
   }
   BOOST_TEST(starts_with(raw.rest(), "HTTP/1.1 431 "));
+#if !defined(__SANITIZE_ADDRESS__)  // its quarantine keeps what was freed
   BOOST_TEST(resident_kib() < before + 2048);
+#endif
   BOOST_TEST(running.works());
 }
 

@@ -41,7 +41,8 @@ BOOST_AUTO_TEST_CASE(objects_sessions_and_memory_stay_constant_over_ten_thousand
   const Counts before = counts(node);
   BOOST_TEST((before == Counts{1, 0, 0}));
   const std::vector<Uuid> batch(115, group);
-  std::size_t unwraps = 0, pages = 0;
+  std::size_t unwraps = 0;
+  [[maybe_unused]] std::size_t pages = 0;
   for (int round = 0; round < 80; ++round) {
     for (const Secret& one : node.store->group_keys(1, batch)) BOOST_REQUIRE(equals(one, key));
     for (int single = 0; single < 10; ++single) {
@@ -53,7 +54,9 @@ BOOST_AUTO_TEST_CASE(objects_sessions_and_memory_stay_constant_over_ten_thousand
     if (round % 10 == 9) node.store->lock();    // and loaded afresh
   }
   BOOST_TEST(unwraps == 10000U);
+#if !defined(__SANITIZE_ADDRESS__)              // its quarantine keeps what was freed
   BOOST_TEST(resident_pages() < pages + 512U);  // 2 MiB
+#endif
   node.store->lock();
   BOOST_TEST((counts(node) == Counts{0, 0, 0}));
 }
