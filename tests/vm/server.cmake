@@ -15,3 +15,5 @@ target_link_libraries(volcrypt_dek_search PRIVATE volcrypt_keys volcrypt_dmtarge
 volcrypt_test(NAME vm_no_leaks TIER vm TIMEOUT 1800 SOURCES ${CMAKE_CURRENT_LIST_DIR}/no_leaks.cpp LIBS volcrypt_test_server)
 target_compile_definitions(vm_no_leaks PRIVATE VOLCRYPT_DEK_SEARCH="$<TARGET_FILE:volcrypt_dek_search>")
 add_dependencies(vm_no_leaks volcrypt_dek_search)
+# Trial: everything attached and mounted, and once one failed unit was left on a loaded host; which, is open.
+volcrypt_test(NAME vm_many_volumes TIER trial TIMEOUT 1800 SOURCES ${CMAKE_CURRENT_LIST_DIR}/many_volumes.cpp LIBS volcrypt_test_server)
