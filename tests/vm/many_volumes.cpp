@@ -27,9 +27,7 @@ BOOST_AUTO_TEST_CASE(a_hundred_volumes_attach_at_boot_twenty_mount_and_the_daemo
   BOOST_TEST(machine.must("findmnt -n -t ext2 | grep -c /dev/mapper/v") == "20\n");
   BOOST_TEST(machine.must("systemctl --failed --no-legend") == "");
   BOOST_TEST(machine.must("volcryptctl get volumes | grep -c ' attached '") == "100\n");
-  const std::string status =
-      server.show("grep -E 'VmRSS|VmHWM|VmLck' /proc/$(systemctl show -p MainPID --value volcryptd.service)/status");
-  const auto kibibytes = std::stol(status.substr(status.find("VmRSS:") + 6));
+  const long kibibytes = server.resident_kibibytes();
   BOOST_TEST(kibibytes > 1024);  // it was read
   BOOST_TEST(kibibytes < 32 * 1024);
 }

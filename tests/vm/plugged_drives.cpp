@@ -75,9 +75,7 @@ BOOST_FIXTURE_TEST_CASE(an_idle_daemon_with_a_hundred_volumes_takes_less_than_32
   machine.must("systemctl restart volcryptd.service && sleep 5");  // it adopts them
   BOOST_TEST(server.ask("get volumes").at("volumes").as_array().size() == 100U);
   BOOST_TEST(machine.must("volcryptctl get volumes | grep -c ' attached '") == "100\n");
-  const std::string status =
-      server.show("grep -E 'VmRSS|VmHWM|VmLck' /proc/$(systemctl show -p MainPID --value volcryptd.service)/status");
-  const auto kibibytes = std::stol(status.substr(status.find("VmRSS:") + 6));
+  const long kibibytes = server.resident_kibibytes();
   BOOST_TEST(kibibytes > 1024);  // it was read
   BOOST_TEST(kibibytes < 32 * 1024);
 }

@@ -62,6 +62,12 @@ std::string Server::condition(const std::string& volume) {
   return std::string(ask("get volume " + volume).at("state").as_string());
 }
 
+long Server::resident_kibibytes() {
+  const std::string status =
+      show("grep -E 'VmRSS|VmHWM|VmLck' /proc/$(systemctl show -p MainPID --value volcryptd.service)/status");
+  return std::stol(status.substr(status.find("VmRSS:") + 6));
+}
+
 void Server::await_condition(const std::string& volume, const std::string& wanted, std::chrono::seconds deadline) {
   machine.eventually(
       "volcryptctl -o json get volume " + volume + " | tr -d ' \\n' | grep -q '\"state\":\"" + wanted + "\"'",
