@@ -2,12 +2,15 @@
 // locked, and marked MADV_DONTDUMP; OpenSSL reports "not fully protected" as 2, which we refuse.
 #include "dmtarget/secret.hpp"
 
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -23,6 +26,27 @@ constexpr std::size_t smallest_block = 32;
 std::mutex heap_mutex;
 std::size_t heap_size = 0;  // guarded by heap_mutex; 0: not reserved yet
 
+// OpenSSL's ordinary heap: what it frees is wiped. OpenSSL 3.0 gives copies of private numbers back as they are
+// (the digits of the number in a multiplication on P-256: ecp_nistz256.c, p_str), and so does who uses it.
+void* plain_allocate(std::size_t size, const char*, int) { return size == 0 ? nullptr : std::malloc(size); }
+
+void wiping_free(void* memory, const char*, int) {
+  if (memory == nullptr) return;
+  OPENSSL_cleanse(memory, ::malloc_usable_size(memory));
+  std::free(memory);
+}
+
+void* wiping_reallocate(void* old, std::size_t size, const char* file, int line) {
+  void* fresh = plain_allocate(size, file, line);
+  if (old == nullptr || (fresh == nullptr && size != 0)) return fresh;
+  if (fresh != nullptr) std::memcpy(fresh, old, std::min(size, ::malloc_usable_size(old)));
+  wiping_free(old, file, line);
+  return fresh;
+}
+
+// Before main: OpenSSL refuses once it has allocated anything.
+const bool openssl_wipes = CRYPTO_set_mem_functions(&plain_allocate, &wiping_reallocate, &wiping_free) == 1;
+
 std::string present_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return "unknown";
@@ -31,6 +55,10 @@ std::string present_limit() {
 }
 
 void reserve_locked(std::size_t bytes) {
+  if (!openssl_wipes) {
+    throw Error(errc::wrong_state, {"make OpenSSL wipe", "the memory that it frees",
+                                    "A library allocated through OpenSSL before the program began: check LD_PRELOAD."});
+  }
   int outcome = CRYPTO_secure_malloc_init(bytes, smallest_block);
   if (outcome == 1) {
     heap_size = bytes;

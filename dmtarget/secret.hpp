@@ -1,6 +1,7 @@
 // Secret: the only home of key bytes. Move-only, its size is fixed at birth, it lives in locked pages that are kept out
 // of core dumps (OpenSSL's secure heap), and it is wiped when it ends. It has no printer and no ==. Not for passphrases
 // typed by people only: those are Secrets too. Thread: any; one Secret is used by one thread at a time.
+// A program that links this file has another heap for OpenSSL: everything that OpenSSL frees is wiped.
 #pragma once
 
 #include <cstddef>

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <exception>
+#include <type_traits>
 
 #include "agent/volumes/dm_devices.hpp"
 #include "dmtarget/error.hpp"
@@ -28,22 +28,20 @@ dev_t FileDevices::number_of(const std::string& file) {
   return status.st_ino;
 }
 
-// One call of Devices, with what a test does before and after it; nothing after a call that threw.
-class FileDevices::Step {
- public:
-  Step(FileDevices& devices, std::string_view call) : devices_(devices), call_(call) {
-    if (devices_.before) devices_.before(call_);
+// One call of Devices, with what a test does before and after it; nothing after a call that threw. Not a scope guard:
+// g++ 12 loses the result of a function when a destructor throws behind its return.
+template <class Call>
+auto FileDevices::step(std::string_view name, Call call) {
+  if (before) before(name);
+  if constexpr (std::is_void_v<decltype(call())>) {
+    call();
+    if (after) after(name);
+  } else {
+    auto result = call();
+    if (after) after(name);
+    return result;
   }
-  Step(const Step&) = delete;
-  Step& operator=(const Step&) = delete;
-  ~Step() noexcept(false) {
-    if (devices_.after && std::uncaught_exceptions() == 0) devices_.after(call_);
-  }
-
- private:
-  FileDevices& devices_;
-  std::string_view call_;
-};
+}
 
 std::string make_drive(const std::string& directory, const std::string& name) {
   std::string file = directory + "/" + name;
@@ -115,22 +113,23 @@ void FileDevices::must_answer(const std::string& device) const {
 
 // udev's blkid sees a label wherever one header copy is intact; so does this.
 std::vector<volumes::Candidate> FileDevices::scan() {
-  const Step step(*this, "scan");
-  std::set<std::string> files;
-  {
-    const std::lock_guard lock(mutex_);
-    std::set_difference(plugged_.begin(), plugged_.end(), broken_.begin(), broken_.end(),
-                        std::inserter(files, files.end()));
-  }
-  std::vector<volumes::Candidate> found;
-  for (const std::string& file : files) {
-    try {
-      found.push_back({file, number_of(file), dm::LuksHeader::open(file).facts().uuid});
-    } catch (const Error&) {
-      // no header of ours
+  return step("scan", [&] {
+    std::set<std::string> files;
+    {
+      const std::lock_guard lock(mutex_);
+      std::set_difference(plugged_.begin(), plugged_.end(), broken_.begin(), broken_.end(),
+                          std::inserter(files, files.end()));
     }
-  }
-  return found;
+    std::vector<volumes::Candidate> found;
+    for (const std::string& file : files) {
+      try {
+        found.push_back({file, number_of(file), dm::LuksHeader::open(file).facts().uuid});
+      } catch (const Error&) {
+        // no header of ours
+      }
+    }
+    return found;
+  });
 }
 
 bool FileDevices::present(dev_t number) {
@@ -140,101 +139,113 @@ bool FileDevices::present(dev_t number) {
 }
 
 volumes::Sighting FileDevices::look(const std::string& device) {
-  const Step step(*this, "look");
-  must_answer(device);
-  return volumes::look_at_header(device);
+  return step("look", [&] {
+    must_answer(device);
+    return volumes::look_at_header(device);
+  });
 }
 
 std::vector<dm::Mapping> FileDevices::mappings() {
-  const Step step(*this, "mappings");
-  const std::lock_guard lock(mutex_);
-  std::vector<dm::Mapping> all;
-  for (const auto& [name, mapping] : live_) all.push_back(mapping);
-  return all;
+  return step("mappings", [&] {
+    const std::lock_guard lock(mutex_);
+    std::vector<dm::Mapping> all;
+    for (const auto& [name, mapping] : live_) all.push_back(mapping);
+    return all;
+  });
 }
 
 dm::Description FileDevices::describe(const std::string& device, dm::Discards discards) {
-  const Step step(*this, "describe");
-  must_answer(device);
-  dm::Description description;
-  description.data_offset = data_offset;
-  description.discards = discards;
-  return description;
+  return step("describe", [&] {
+    must_answer(device);
+    dm::Description description;
+    description.data_offset = data_offset;
+    description.discards = discards;
+    return description;
+  });
 }
 
 void FileDevices::check_formattable(const std::string& device, dm::ExistingData existing) {
-  const Step step(*this, "check_formattable");
-  must_answer(device);
-  dm::check_formattable(device, existing);
+  return step("check_formattable", [&] {
+    must_answer(device);
+    dm::check_formattable(device, existing);
+  });
 }
 
 void FileDevices::create(const std::string& device, const dm::Token& token, const Secret& key,
                          dm::ExistingData existing) {
-  const Step step(*this, "create");
-  must_answer(device);
-  dm::create(device, token, key, existing);
+  return step("create", [&] {
+    must_answer(device);
+    dm::create(device, token, key, existing);
+  });
 }
 
 dm::Changed FileDevices::attach(const std::string& device, const Secret& key) {
-  const Step step(*this, "attach");
-  const volumes::Sighting seen = look(device);
-  verify_key(device, key);
-  const std::lock_guard lock(mutex_);
-  const std::string uuid = dm::mapping_uuid(seen.token.volume, seen.token.name);
-  for (const auto& [name, mapping] : live_) {
-    const bool over = std::find(mapping.under.begin(), mapping.under.end(), seen.number) != mapping.under.end();
-    if (name == seen.token.name && mapping.uuid == uuid && over) return dm::Changed::no;
-    if (name == seen.token.name) throw Error(errc::name_taken, {"attach", device, ""});
-    if (over) throw Error(errc::device_busy, {"attach", device, ""});
-  }
-  dm::Mapping mapping;
-  mapping.name = seen.token.name;
-  mapping.uuid = uuid;
-  mapping.liveness = dm::Liveness::active;
-  mapping.has_table = true;
-  mapping.sectors = (seen.bytes - seen.token.description.data_offset) / 512;
-  mapping.under = {seen.number};
-  live_[mapping.name] = mapping;
-  return dm::Changed::yes;
+  return step("attach", [&] {
+    const volumes::Sighting seen = look(device);
+    verify_key(device, key);
+    const std::lock_guard lock(mutex_);
+    const std::string uuid = dm::mapping_uuid(seen.token.volume, seen.token.name);
+    for (const auto& [name, mapping] : live_) {
+      const bool over = std::find(mapping.under.begin(), mapping.under.end(), seen.number) != mapping.under.end();
+      if (name == seen.token.name && mapping.uuid == uuid && over) return dm::Changed::no;
+      if (name == seen.token.name) throw Error(errc::name_taken, {"attach", device, ""});
+      if (over) throw Error(errc::device_busy, {"attach", device, ""});
+    }
+    dm::Mapping mapping;
+    mapping.name = seen.token.name;
+    mapping.uuid = uuid;
+    mapping.liveness = dm::Liveness::active;
+    mapping.has_table = true;
+    mapping.sectors = (seen.bytes - seen.token.description.data_offset) / 512;
+    mapping.under = {seen.number};
+    live_[mapping.name] = mapping;
+    return dm::Changed::yes;
+  });
 }
 
 dm::Changed FileDevices::detach(const std::string& name) {
-  const Step step(*this, "detach");
-  const std::lock_guard lock(mutex_);
-  if (!live_.contains(name)) return dm::Changed::no;
-  if (users_[name] > 0) throw Error(errc::device_busy, {"detach", name, ""});
-  live_.erase(name);
-  return dm::Changed::yes;
+  return step("detach", [&] {
+    const std::lock_guard lock(mutex_);
+    if (!live_.contains(name)) return dm::Changed::no;
+    if (users_[name] > 0) throw Error(errc::device_busy, {"detach", name, ""});
+    live_.erase(name);
+    return dm::Changed::yes;
+  });
 }
 
 dm::Changed FileDevices::rewrap(const std::string& device, const dm::Token& token) {
-  const Step step(*this, "rewrap");
-  must_answer(device);
-  return dm::rewrap(device, token);
+  return step("rewrap", [&] {
+    must_answer(device);
+    return dm::rewrap(device, token);
+  });
 }
 
 void FileDevices::verify_key(const std::string& device, const Secret& key) {
-  const Step step(*this, "verify_key");
-  must_answer(device);
-  dm::LuksHeader::open(device).verify_volume_key(key);
+  return step("verify_key", [&] {
+    must_answer(device);
+    dm::LuksHeader::open(device).verify_volume_key(key);
+  });
 }
 
 void FileDevices::erase(const std::string& device, const Uuid& volume) {
-  const Step step(*this, "erase");
-  must_answer(device);
-  dm::erase(device, volume);
+  return step("erase", [&] {
+    must_answer(device);
+    dm::erase(device, volume);
+  });
 }
 
 Bytes FileDevices::backup_header(const std::string& device) {
-  const Step step(*this, "backup_header");
-  must_answer(device);
-  return dm::backup_header(device);
+  return step("backup_header", [&] {
+    must_answer(device);
+    return dm::backup_header(device);
+  });
 }
 
 void FileDevices::restore_header(const std::string& device, ByteView backup, const Uuid& expected) {
-  const Step step(*this, "restore_header");
-  must_answer(device);
-  dm::restore_header(device, backup, expected);
+  return step("restore_header", [&] {
+    must_answer(device);
+    dm::restore_header(device, backup, expected);
+  });
 }
 
 void FileDevices::resume(const std::string& name) {

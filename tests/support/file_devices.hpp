@@ -58,7 +58,8 @@ class FileDevices final : public volumes::Devices {
  private:
   static dev_t number_of(const std::string& file);
   void must_answer(const std::string& device) const;
-  class Step;
+  template <class Call>
+  auto step(std::string_view name, Call call);
 
   mutable std::mutex mutex_;
   std::set<std::string> plugged_, broken_;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <stdexcept>
 
@@ -18,8 +19,9 @@ namespace {
 
 constexpr std::uint8_t mask = 0xA5;
 constexpr std::size_t piece = 16;
+constexpr std::uint64_t largest = 1ULL << 40;  // larger is a sanitizer's shadow, which holds no bytes of the program
 
-// What is read lands here, and this place is not searched.
+// What is read lands here, masked as the needle is; this place is not searched.
 std::array<std::uint8_t, 1 << 16> window;
 
 struct Mapping {
@@ -35,22 +37,15 @@ std::vector<Mapping> readable_mappings() {
     char rights[5] = {};
     if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s", &mapping.begin, &mapping.end, rights) != 3) continue;
     mapping.name = line;
-    if (rights[0] == 'r') mappings.push_back(std::move(mapping));
+    if (rights[0] == 'r' && mapping.end - mapping.begin < largest) mappings.push_back(std::move(mapping));
   }
   if (mappings.empty()) throw std::runtime_error("no mappings in /proc/self/maps");
   return mappings;
 }
 
-bool matches(const std::uint8_t* memory, const std::uint8_t* masked) {
-  for (std::size_t at = 0; at < piece; ++at) {
-    if (std::uint8_t(memory[at] ^ mask) != masked[at]) return false;
-  }
-  return true;
-}
-
-bool in_window(std::uint64_t address) {
-  const auto begin = reinterpret_cast<std::uintptr_t>(window.data());
-  return address + piece > begin && address < begin + window.size();
+bool touches(std::uint64_t address, ByteView place) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(place.data());
+  return address + piece > begin && address < begin + place.size();
 }
 
 }  // namespace
@@ -60,7 +55,7 @@ Needle::Needle(std::string name, ByteView secret) : name_(std::move(name)), mask
   if (masked_.size() < piece) throw std::invalid_argument("a needle has at least 16 bytes");
 }
 
-std::vector<std::string> Needle::find_in_own_memory() const {
+std::vector<std::string> Needle::find_in_own_memory(ByteView apart_from) const {
   std::vector<std::string> places;
   const Fd memory(open("/proc/self/mem", O_RDONLY | O_CLOEXEC));
   if (!memory) throw std::runtime_error("cannot open /proc/self/mem");
@@ -70,12 +65,15 @@ std::vector<std::string> Needle::find_in_own_memory() const {
       const std::size_t size = std::size_t(std::min<std::uint64_t>(window.size(), mapping.end - at));
       const ssize_t got = pread(memory.get(), window.data(), size, off_t(at));
       if (got < ssize_t(piece)) continue;  // the kernel's own pages ([vvar]) cannot be read this way
-      for (std::size_t offset = 0; offset + piece <= std::size_t(got); ++offset) {
-        if (in_window(at + offset)) continue;
-        for (std::size_t part = 0; part + piece <= masked_.size(); part += piece) {
-          if (!matches(window.data() + offset, masked_.data() + part)) continue;
+      for (ssize_t offset = 0; offset < got; ++offset) window[std::size_t(offset)] ^= mask;
+      for (std::size_t part = 0; part + piece <= masked_.size(); part += piece) {
+        const std::uint8_t *from = window.data(), *end = window.data() + got;
+        while (const void* hit = memmem(from, std::size_t(end - from), masked_.data() + part, piece)) {
+          from = static_cast<const std::uint8_t*>(hit) + 1;
+          const std::uint64_t place = at + std::uint64_t(from - 1 - window.data());
+          if (touches(place, window) || touches(place, apart_from)) continue;
           char text[64];
-          std::snprintf(text, sizeof text, " +%zu at %" PRIx64 " in ", part, at + offset);
+          std::snprintf(text, sizeof text, " +%zu at %" PRIx64 " in ", part, place);
           places.push_back(name_ + text + mapping.name);
         }
       }

@@ -15,8 +15,8 @@ class Needle {
   const std::string& name() const noexcept { return name_; }
 
   // Any 16 bytes of the secret in a row, at a multiple of 16 from its start, anywhere in readable memory.
-  // One line per place: name, address, mapping.
-  std::vector<std::string> find_in_own_memory() const;
+  // One line per place: name, address, mapping. `apart_from` is where it may stand: its own Secret while that lives.
+  std::vector<std::string> find_in_own_memory(ByteView apart_from = {}) const;
 
  private:
   std::string name_;

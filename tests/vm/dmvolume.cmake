@@ -2,7 +2,7 @@
 add_executable(guest_volume
   ${CMAKE_CURRENT_LIST_DIR}/dmvolume_guest_life.cpp ${CMAKE_CURRENT_LIST_DIR}/dmvolume_guest_refusals.cpp
   ${CMAKE_CURRENT_LIST_DIR}/dmvolume_guest_headers.cpp ${CMAKE_CURRENT_LIST_DIR}/dmvolume_guest_shapes.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/dmvolume_guest_threads.cpp ${CMAKE_SOURCE_DIR}/tests/support/test_main.cpp)
+  ${CMAKE_CURRENT_LIST_DIR}/dmvolume_guest_threads.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp ${CMAKE_SOURCE_DIR}/tests/support/test_main.cpp)
 target_link_libraries(guest_volume PRIVATE volcrypt_test_images PkgConfig::KEYUTILS Threads::Threads Boost::unit_test_framework)
 target_link_options(guest_volume PRIVATE -Wl,--as-needed)  # the machine has no more libraries than the server needs
 volcrypt_test(NAME vm_volume TIER vm TIMEOUT 1800 SOURCES ${CMAKE_CURRENT_LIST_DIR}/dmvolume_volume.cpp LIBS volcrypt_test_vm)

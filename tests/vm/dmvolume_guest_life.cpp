@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "dmtarget/table.hpp"
-#include "tests/support/process_memory.hpp"
+#include "tests/support/memory_search.hpp"
 #include "tests/vm/dmvolume_guest.hpp"
 
 using namespace volcrypt;
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(an_attached_volume_refers_to_a_keyring_and_its_key_is_nowhe
   const std::string shown = table("data");
   BOOST_TEST(shown.find(" :64:logon:cryptsetup:" + volume.token.volume.str() + "-d0 ") != std::string::npos, shown);
   BOOST_TEST(shown.find(to_hex(volume.key.view()).substr(0, 16)) == std::string::npos);
-  BOOST_TEST(tests::find_in_memory(volume.key).empty());
+  BOOST_TEST(tests::Needle("key", volume.key.view()).find_in_own_memory(volume.key.view()).empty());
   BOOST_TEST((volume.attach() == Changed::no));
   const auto mapping = dm::find_mapping("data");
   BOOST_REQUIRE(mapping.has_value());
