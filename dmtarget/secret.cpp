@@ -44,8 +44,12 @@ void* wiping_reallocate(void* old, std::size_t size, const char* file, int line)
   return fresh;
 }
 
-// Before main: OpenSSL refuses once it has allocated anything.
-const bool openssl_wipes = CRYPTO_set_mem_functions(&plain_allocate, &wiping_reallocate, &wiping_free) == 1;
+bool openssl_wipes = false;
+
+// Before all other initializers: OpenSSL refuses once it has allocated anything.
+[[gnu::constructor(101)]] void make_openssl_wipe() {
+  openssl_wipes = CRYPTO_set_mem_functions(&plain_allocate, &wiping_reallocate, &wiping_free) == 1;
+}
 
 std::string present_limit() {
   rlimit limit{};

@@ -62,6 +62,13 @@ std::string Server::condition(const std::string& volume) {
   return std::string(ask("get volume " + volume).at("state").as_string());
 }
 
+std::string Server::failed_units() {
+  return machine.must(
+      "systemctl --failed --no-legend --plain | while read -r unit rest; do systemctl status --no-pager -n 50 "
+      "\"$unit\" || true; "
+      "done");
+}
+
 long Server::resident_kibibytes() {
   const std::string status =
       show("grep -E 'VmRSS|VmHWM|VmLck' /proc/$(systemctl show -p MainPID --value volcryptd.service)/status");
