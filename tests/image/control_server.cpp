@@ -9,6 +9,7 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_future.hpp>
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <thread>
@@ -79,6 +80,9 @@ struct Running {
   }
 
   Response get(const std::string& target) { return Client(path, 2s).request(Method::get, target, "", 5s); }
+  std::size_t connections() {  // counted on the loop's thread, whose they are
+    return asio::post(loop, asio::use_future([this] { return server->connections(); })).get();
+  }
   bool works() { return get("/ping").body == "GET /ping 0"; }
 };
 
@@ -166,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_header_that_never_ends_is_431_and_takes_no_memory) {
     if (!raw.send("X-Filler: " + std::string(1000, 'x') + "\r\n")) break;  // 4 MiB, unless it is refused before
   }
   BOOST_TEST(starts_with(raw.rest(), "HTTP/1.1 431 "));
-#if !defined(__SANITIZE_ADDRESS__)  // its quarantine keeps what was freed
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their own memory grows meanwhile
   BOOST_TEST(resident_kib() < before + 2048);
 #endif
   BOOST_TEST(running.works());
@@ -221,7 +225,7 @@ BOOST_AUTO_TEST_CASE(slow_clients_are_cut_off_and_others_are_served_meanwhile) {
   BOOST_TEST(silent.rest() == "");
   bodyless.rest();
   BOOST_CHECK(std::chrono::steady_clock::now() - begin < 5s);
-  BOOST_TEST(eventually([&] { return running.works() && running.server->connections() <= 1; }));
+  BOOST_TEST(eventually([&] { return running.works() && running.connections() <= 1; }));
 }
 
 BOOST_AUTO_TEST_CASE(a_client_that_does_not_read_its_answer_is_cut_off) {
@@ -267,7 +271,7 @@ BOOST_AUTO_TEST_CASE(clients_that_vanish_in_the_middle_leave_nothing_behind) {
     Raw raw(running.path);
     raw.send(i % 2 ? "GET / HTT" : "POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\nhalf");
   }
-  BOOST_TEST(eventually([&] { return running.works() && running.server->connections() <= 1; }));
+  BOOST_TEST(eventually([&] { return running.works() && running.connections() <= 1; }));
 }
 
 BOOST_AUTO_TEST_CASE(a_stranger_is_refused_before_its_body_is_read) {

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::uint8_t mask = 0xA5;
 constexpr std::size_t piece = 16;
-constexpr std::uint64_t largest = 1ULL << 40;  // larger is a sanitizer's shadow, which holds no bytes of the program
+constexpr std::uint64_t largest = 1ULL << 36;  // larger is a sanitizer's shadow, which holds no bytes of the program
 
 // What is read lands here, masked as the needle is; this place is not searched.
 std::array<std::uint8_t, 1 << 16> window;

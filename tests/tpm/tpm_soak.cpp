@@ -54,8 +54,8 @@ BOOST_AUTO_TEST_CASE(objects_sessions_and_memory_stay_constant_over_ten_thousand
     if (round % 10 == 9) node.store->lock();    // and loaded afresh
   }
   BOOST_TEST(unwraps == 10000U);
-#if !defined(__SANITIZE_ADDRESS__)              // its quarantine keeps what was freed
-  BOOST_TEST(resident_pages() < pages + 512U);  // 2 MiB
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // their own memory grows meanwhile
+  BOOST_TEST(resident_pages() < pages + 512U);                       // 2 MiB
 #endif
   node.store->lock();
   BOOST_TEST((counts(node) == Counts{0, 0, 0}));
