@@ -9,6 +9,7 @@
 
 #include "dmtarget/mapper.hpp"
 #include "dmtarget/name.hpp"
+#include "dmtarget/secret.hpp"
 #include "dmtarget/table.hpp"
 #include "dmtarget/task.hpp"
 #include "tests/support/memory_search.hpp"
