@@ -31,6 +31,9 @@ std::string numbers_of(dev_t device) {
 // proc(5): the third field of mountinfo is MAJOR:MINOR, the fifth the mount point.
 std::optional<std::string> mount_point_of(dev_t device) {
   std::ifstream mounts("/proc/self/mountinfo");
+  if (!mounts)
+    throw Error(errc::unknown_outcome,
+                {"read", "/proc/self/mountinfo", "What is mounted is unknown. Nothing was changed."});
   for (std::string line; std::getline(mounts, line);) {
     std::istringstream fields(line);
     std::string id, parent, numbers, root, point;
@@ -40,9 +43,12 @@ std::optional<std::string> mount_point_of(dev_t device) {
 }
 
 std::optional<std::string> holder_of(dev_t device) {
-  std::error_code absent;
-  std::filesystem::directory_iterator holders("/sys/dev/block/" + numbers_of(device) + "/holders", absent);
-  if (!absent && holders != std::filesystem::directory_iterator()) return holders->path().filename().string();
+  const std::string directory = "/sys/dev/block/" + numbers_of(device) + "/holders";
+  std::error_code failure;
+  const std::filesystem::directory_iterator holders(directory, failure);
+  if (failure == std::errc::no_such_file_or_directory) return std::nullopt;  // a plain file has none
+  if (failure) throw Error(errno_code(failure.value()), {"read", directory, "Who uses the device is unknown. Nothing was changed."});
+  if (holders != std::filesystem::directory_iterator()) return holders->path().filename().string();
   return std::nullopt;
 }
 

@@ -101,11 +101,15 @@ void create(const std::string& device, const Token& token, const Secret& volume_
   }
 }
 
-Changed attach(const std::string& device, const Secret& volume_key) {
+Changed attach(const std::string& device, const Token& proved, const Secret& volume_key) {
   dev_t number = block_device_number(device);
   LuksHeader header = LuksHeader::open(device);
   header.check_description();
-  const std::string& name = header.token().name;
+  if (!(header.token() == proved))
+    throw Error(errc::header_changed, {"attach", device,
+                                       "It shows another token than when its key was asked for. Try again; a drive "
+                                       "that does so twice is not to be trusted."});
+  const std::string& name = proved.name;
   if (is_attached_right(name, header.facts().uuid, number)) return Changed::no;
   check_no_other_mapping(header, device, number);
 

@@ -30,10 +30,11 @@ void check_formattable(const std::string& device, ExistingData existing);
 // header that opens (the header area is wiped again), or the error says errc::unknown_outcome.
 void create(const std::string& device, const Token& token, const Secret& volume_key, ExistingData existing);
 
-// Makes /dev/mapper/NAME. Before: header against description; the device must not be under another mapping.
+// Makes /dev/mapper/NAME of the header whose token is `proved`, the one that the key was unwrapped from: a device that
+// shows another one now is errc::header_changed. Before: header against description; no other mapping over the device.
 // An existing right mapping is left alone (Changed::no); a wrong one of that name is errc::name_taken, one that goes
 // with its last user errc::device_busy.
-Changed attach(const std::string& device, const Secret& volume_key);
+Changed attach(const std::string& device, const Token& proved, const Secret& volume_key);
 
 Changed detach(const std::string& name);  // errc::device_busy when in use
 

@@ -49,7 +49,7 @@ const keys::RecoveryBlob& blob_for(const keys::RecoveryBundle& bundle, keys::Gen
 
 // dm::attach() takes the name from the header; another name is for a machine where that one is taken.
 dm::Changed attach_as(const RecoveryOpenOptions& options, dm::LuksHeader& header, const Secret& key) {
-  if (!options.name || *options.name == header.token().name) return dm::attach(options.device, key);
+  if (!options.name || *options.name == header.token().name) return dm::attach(options.device, header.token(), key);
   dm::check_volume_name(*options.name);
   if (dm::find_mapping(*options.name)) {
     throw Failure(ExitStatus::refused,

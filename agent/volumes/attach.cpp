@@ -88,7 +88,7 @@ asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting driv
   dm::Changed changed = dm::Changed::no;
   if (decision.verdict == Verdict::attach) {
     const auto key = std::make_shared<const Secret>(co_await unlock(drive.token));
-    const auto do_attach = [device = drive.device, key](Devices& d) { return d.attach(device, *key); };
+    const auto do_attach = [drive, key](Devices& d) { return d.attach(drive.device, drive.token, *key); };
     changed = co_await on_device("map " + drive.device, map_deadline, do_attach);
   }
   co_await catch_up(std::move(drive), known);

@@ -150,7 +150,7 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   Outcome outcome;
   outcome.changed = dm::Changed::yes;
   try {
-    const auto do_attach = [device = seen.device, key = made.key](Devices& d) { return d.attach(device, *key); };
+    const auto do_attach = [seen, key = made.key](Devices& d) { return d.attach(seen.device, seen.token, *key); };
     co_await state.on_device("map " + seen.device, State::map_deadline, do_attach);
     state.note_success(request.name);
   } catch (const Error& error) {  // the volume exists and is whole: the view says what is missing

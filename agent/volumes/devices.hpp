@@ -48,7 +48,7 @@ class Devices {
   virtual void check_formattable(const std::string& device, dm::ExistingData existing) = 0;
   virtual void create(const std::string& device, const dm::Token& token, const Secret& key,
                       dm::ExistingData existing) = 0;
-  virtual dm::Changed attach(const std::string& device, const Secret& key) = 0;
+  virtual dm::Changed attach(const std::string& device, const dm::Token& proved, const Secret& key) = 0;
   virtual dm::Changed detach(const std::string& name) = 0;
   virtual dm::Changed rewrap(const std::string& device, const dm::Token& token) = 0;
   // The header on the device, read again, opens with this key: the volume key's digest says so.

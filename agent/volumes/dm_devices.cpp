@@ -104,8 +104,8 @@ void DmDevices::create(const std::string& device, const dm::Token& token, const 
   dm::create(block_node(device), token, key, existing);
 }
 
-dm::Changed DmDevices::attach(const std::string& device, const Secret& key) {
-  return dm::attach(block_node(device), key);
+dm::Changed DmDevices::attach(const std::string& device, const dm::Token& proved, const Secret& key) {
+  return dm::attach(block_node(device), proved, key);
 }
 dm::Changed DmDevices::detach(const std::string& name) { return dm::detach(name); }
 

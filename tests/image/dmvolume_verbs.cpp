@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(restore_refuses_a_drive_that_carries_another_format) {
 
 BOOST_AUTO_TEST_CASE(attach_of_a_plain_file_is_refused) {
   VolumeImage image;
-  BOOST_CHECK_EXCEPTION(dm::attach(image.file, image.key), Error, with(errc::invalid_argument));
+  BOOST_CHECK_EXCEPTION(dm::attach(image.file, image.token, image.key), Error, with(errc::invalid_argument));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

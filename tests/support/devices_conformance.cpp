@@ -62,11 +62,15 @@ dm::Token fresh_token(const std::string& name, const dm::Description& descriptio
 
 void check_mapping(Devices& devices, const std::string& drive, const dm::Token& token, const Secret& key) {
   const volumes::Sighting seen = devices.look(drive);
-  promise(kind_of_failure([&] { devices.attach(drive, Secret::random(volume_key_size)); }) == "wrong_key",
+  promise(kind_of_failure([&] { devices.attach(drive, seen.token, Secret::random(volume_key_size)); }) == "wrong_key",
           "a wrong key is refused");
+  dm::Token other = seen.token;
+  ++other.generation;
+  promise(kind_of_failure([&] { devices.attach(drive, other, key); }) == "header_changed",
+          "a header that is not the one whose key was asked for is refused");
   promise(!live(devices, token.name), "a refused attach leaves no mapping");
-  promise(devices.attach(drive, key) == dm::Changed::yes, "attach makes a mapping");
-  promise(devices.attach(drive, key) == dm::Changed::no, "attach again changes nothing");
+  promise(devices.attach(drive, seen.token, key) == dm::Changed::yes, "attach makes a mapping");
+  promise(devices.attach(drive, seen.token, key) == dm::Changed::no, "attach again changes nothing");
   const std::optional<dm::Mapping> mapping = live(devices, token.name);
   promise(mapping.has_value(), "an attached volume is listed");
   promise(dm::is_mapping_of(mapping->uuid, token.volume), "its UUID tells the volume");

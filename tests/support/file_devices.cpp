@@ -179,9 +179,10 @@ void FileDevices::create(const std::string& device, const dm::Token& token, cons
   });
 }
 
-dm::Changed FileDevices::attach(const std::string& device, const Secret& key) {
+dm::Changed FileDevices::attach(const std::string& device, const dm::Token& proved, const Secret& key) {
   return step("attach", [&] {
     const volumes::Sighting seen = look(device);
+    if (!(seen.token == proved)) throw Error(errc::header_changed, {"attach", device, ""});
     verify_key(device, key);
     const std::lock_guard lock(mutex_);
     const std::string uuid = dm::mapping_uuid(seen.token.volume, seen.token.name);

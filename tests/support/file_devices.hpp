@@ -44,7 +44,7 @@ class FileDevices final : public volumes::Devices {
   dm::Description describe(const std::string& device, dm::Discards discards) override;
   void check_formattable(const std::string& device, dm::ExistingData existing) override;
   void create(const std::string& device, const dm::Token& token, const Secret& key, dm::ExistingData existing) override;
-  dm::Changed attach(const std::string& device, const Secret& key) override;
+  dm::Changed attach(const std::string& device, const dm::Token& proved, const Secret& key) override;
   dm::Changed detach(const std::string& name) override;
   dm::Changed rewrap(const std::string& device, const dm::Token& token) override;
   void verify_key(const std::string& device, const Secret& key) override;

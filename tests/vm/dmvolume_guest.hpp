@@ -107,7 +107,7 @@ struct Volume {
     dm::create(device, token, key, dm::ExistingData::refuse);
   }
   std::string path() const { return dm::mapping_path(token.name); }
-  dm::Changed attach() const { return dm::attach(device, key); }
+  dm::Changed attach() const { return dm::attach(device, dm::LuksHeader::open(device).token(), key); }
 };
 
 // 1 MiB that no encryption makes by accident.

@@ -61,7 +61,7 @@ BOOST_FIXTURE_TEST_SUITE(volume_refusals, Drives)
 BOOST_AUTO_TEST_CASE(another_key_attaches_nothing) {
   const Volume volume("one");
   refusal_unwritten(volume.device, errc::wrong_key,
-                    [&] { dm::attach(volume.device, Secret::random(volume_key_size)); });
+                    [&] { dm::attach(volume.device, volume.token, Secret::random(volume_key_size)); });
 }
 
 BOOST_AUTO_TEST_CASE(a_name_that_something_else_has_is_refused_and_that_is_left_alone) {
@@ -128,11 +128,11 @@ BOOST_AUTO_TEST_CASE(a_copy_of_an_attached_drive_is_refused) {
   const Volume volume("one");
   put(drive("two"), 0, get(volume.device, 0, dm::header_area_size));
   volume.attach();
-  refusal_unwritten(drive("two"), errc::duplicate_volume, [&] { dm::attach(drive("two"), volume.key); });
+  refusal_unwritten(drive("two"), errc::duplicate_volume, [&] { dm::attach(drive("two"), volume.token, volume.key); });
   BOOST_TEST((volume.attach() == Changed::no));
   dm::rename("data", "elsewhere");
   for (const std::string& device : {drive("two"), volume.device})
-    refusal_unwritten(device, errc::duplicate_volume, [&] { dm::attach(device, volume.key); });
+    refusal_unwritten(device, errc::duplicate_volume, [&] { dm::attach(device, volume.token, volume.key); });
 }
 
 BOOST_AUTO_TEST_CASE(a_forged_header_is_refused_on_a_live_drive_and_nothing_is_written) {
@@ -163,9 +163,16 @@ BOOST_AUTO_TEST_CASE(a_forged_copy_beside_a_damaged_one_is_not_repaired) {
   refusal_unwritten(volume.device, errc::header_changed, [&] { volume.attach(); });
 }
 
+BOOST_AUTO_TEST_CASE(a_header_with_another_token_than_the_one_that_was_proved_is_not_mapped) {
+  const Volume volume("one");
+  refusal_unwritten(volume.device, errc::header_changed,
+                    [&] { dm::attach(volume.device, test::rewrapped(volume.token), volume.key); });
+  BOOST_TEST((volume.attach() == Changed::yes));
+}
+
 BOOST_AUTO_TEST_CASE(blank_and_foreign_drives_are_told_apart_and_left_alone) {
   const Secret key = Secret::random(volume_key_size);
-  const auto attach = [&] { dm::attach(drive("two"), key); };
+  const auto attach = [&] { dm::attach(drive("two"), test::make_token("data"), key); };
   refusal_unwritten(drive("two"), errc::device_all_zero, attach);
   const std::string luks =
       "echo secret | cryptsetup --batch-mode --pbkdf pbkdf2 --pbkdf-force-iterations 1000 luksFormat ";

@@ -128,7 +128,8 @@ BOOST_FIXTURE_TEST_CASE(of_two_copies_of_one_drive_the_one_in_use_stays_and_the_
   machine.plug(copy);
   expect_left_alone(copy, before, "duplicate_volume");
   BOOST_TEST(machine.must("dmsetup table data1") == table);
-  server.show("volcryptctl rotate cluster-root-key --wait || true");
+  server.show("volcryptctl rotate cluster-root-key --wait");  // the one in use is rewrapped
+  BOOST_TEST(server.ask("get volume data1").at("kekGeneration").to_number<std::int64_t>() == 2);
   BOOST_TEST((content(copy) == before));
 
   // At a boot with both, which one is meant cannot be known: neither is touched until the operator says.

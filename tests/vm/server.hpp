@@ -43,7 +43,7 @@ class Server {
   // The condition of a volume as `get volume` has it: "attached", "absent", "failed", ...
   std::string condition(const std::string& volume);
   std::string failed_units();  // empty, or what systemd says of each failed unit, its last journal lines included
-  long resident_kibibytes();  // volcryptd's VmRSS, now; shown in the transcript
+  long resident_kibibytes();   // volcryptd's VmRSS, now; shown in the transcript
   void await_condition(const std::string& volume, const std::string& wanted,
                        std::chrono::seconds deadline = std::chrono::seconds{60});
 

@@ -84,7 +84,7 @@ void search_the_raw_drives(Server& server, const std::vector<Drive*>& drives) {
   server.machine.shutdown();
   for (const Drive* drive : drives) {
     require(drive->holds("volcrypt:data"), "the search reads the drive: the label of the header is found");
-    require(!drive->holds(secret_line.substr(0, 16)), "the text of the files is on the raw drive");
+    require(!drive->holds(secret_line.substr(0, 16)), "the text of the files is not on the raw drive");
     server.transcript().say(drive->serial() + ": the header's label is found, of the files not one line");
   }
 }
