@@ -35,6 +35,12 @@ bool may_pass(const Error& error) {
          error.code().category() != volcrypt_category();
 }
 
+std::string unrecorded_text(Generation generation, const std::string& cause) {
+  return "The store's record of KEK generation " + std::to_string(generation) + " cannot be used: " + cause +
+         ". Until it can, no volume is wrapped under it, and this node's own record must do to open those that are. "
+         "Restore the store from a backup, or rotate.";
+}
+
 std::vector<keys::RecoveryBlob> read_blobs(const std::filesystem::path& directory) {
   std::vector<keys::RecoveryBlob> blobs;
   std::error_code missing;
@@ -79,6 +85,11 @@ asio::awaitable<std::vector<std::string>> LocalMember::key_warnings() {
   std::vector<std::string> found;
   for (const auto& [generation, cause] : unproved_)
     found.push_back("KEK generation " + std::to_string(generation) + " failed its proof: " + cause);
+  try {  // looked at now, so that the warning goes when the record is back
+    for (const auto& [generation, cause] : (co_await needed_keks()).unrecorded)
+      found.push_back(unrecorded_text(generation, cause));
+  } catch (const Error&) {  // the store does not answer: whoever asks for warnings asks it, too, and is told
+  }
   const Protection protection =
       parts_.keys.choice().value_or(parts_.keys.has(Protection::tpm) ? Protection::tpm : Protection::software);
   const auto ask = [](KekStore& store) { return store.warnings(); };
@@ -92,48 +103,68 @@ asio::awaitable<std::vector<std::string>> LocalMember::key_warnings() {
 
 // ---- the proof at start ----
 
-asio::awaitable<std::vector<keys::KekRecord>> LocalMember::needed_keks() {
+asio::awaitable<LocalMember::NeededKeks> LocalMember::needed_keks() {
   const std::optional<cluster::Entry> entry = co_await parts_.store.get(std::string(cluster::store_key::encryption));
-  std::vector<keys::KekRecord> needed;
+  NeededKeks needed;
   if (!entry) co_return needed;
   const cluster::EncryptionState state = cluster::parse_encryption_state(entry->value);
   std::set<Generation> numbers = state.previous;
   if (state.current != 0) numbers.insert(state.current);
   for (const Generation number : numbers) {
     const std::optional<cluster::Entry> record = co_await parts_.store.get(cluster::store_key::generation(number));
-    if (!record)
-      throw Error(errc::store_damaged, {"find", "the record of KEK generation " + std::to_string(number),
-                                        "It vanished from the store: restore the store from a backup."});
-    needed.push_back(cluster::parse_kek_record(record->value));
+    if (!record) {
+      needed.unrecorded[number] = "it is missing";
+      continue;
+    }
+    try {
+      needed.recorded.push_back(cluster::parse_kek_record(record->value));
+    } catch (const Error& error) {
+      needed.unrecorded[number] = error.what();
+    }
   }
   co_return needed;
+}
+
+asio::awaitable<std::vector<keys::KekRecord>> LocalMember::kept_keks() {
+  const auto ask = [](KekStore& store) { return std::pair(store.held(), store.kept()); };
+  auto [records, kept] = co_await parts_.keys.chosen().with("list the keys", ask);
+  for (const Generation number : kept) {
+    const auto same = [number](const keys::KekRecord& record) { return record.generation == number; };
+    if (std::any_of(records.begin(), records.end(), same)) continue;
+    keys::KekRecord damaged;  // its proof will tell
+    damaged.generation = number;
+    records.push_back(damaged);
+  }
+  co_return std::move(records);
+}
+
+asio::awaitable<std::vector<keys::KekRecord>> LocalMember::keks_to_prove() {
+  std::optional<NeededKeks> needed;
+  try {
+    needed = co_await needed_keks();
+  } catch (const Error& error) {
+    runtime::log(runtime::Severity::warning, "the keys are proved against this node's own records, ignoring",
+                 {{"cause", error.what()}});
+  }
+  if (needed && needed->unrecorded.empty()) co_return std::move(needed->recorded);
+  const std::vector<keys::KekRecord> kept = co_await kept_keks();
+  if (!needed) co_return kept;
+  for (const auto& [number, cause] : needed->unrecorded) {
+    runtime::log(runtime::Severity::warning, "a KEK is proved against this node's own record, ignoring",
+                 {{"generation", std::to_string(number)}, {"cause", unrecorded_text(number, cause)}});
+    const auto same = [number = number](const keys::KekRecord& record) { return record.generation == number; };
+    const auto own = std::find_if(kept.begin(), kept.end(), same);
+    keys::KekRecord nothing;  // not held either: its proof will tell
+    nothing.generation = number;
+    needed->recorded.push_back(own == kept.end() ? nothing : *own);
+  }
+  co_return std::move(needed->recorded);
 }
 
 asio::awaitable<LocalMember::KeyCheck> LocalMember::prove_kept_keys() {
   KeyCheck check;
   if (!parts_.keys.choice()) co_return check;  // nothing was ever made
-  keys::Keyring& keyring = parts_.keys.chosen();
-  std::vector<keys::KekRecord> records;
-  std::string cause;
-  try {
-    records = co_await needed_keks();
-  } catch (const Error& error) {
-    cause = error.what();
-  }
-  if (!cause.empty()) {
-    runtime::log(runtime::Severity::warning, "the keys are proved against this node's own records, ignoring",
-                 {{"cause", cause}});
-    const auto ask = [](KekStore& store) { return std::pair(store.held(), store.kept()); };
-    const auto [held, kept] = co_await keyring.with("list the keys", ask);
-    records = held;
-    for (const Generation number : kept) {
-      const auto same = [number](const keys::KekRecord& record) { return record.generation == number; };
-      if (std::any_of(held.begin(), held.end(), same)) continue;
-      keys::KekRecord damaged;  // its proof will tell
-      damaged.generation = number;
-      records.push_back(damaged);
-    }
-  }
+  const std::vector<keys::KekRecord> records = co_await keks_to_prove();
   for (const keys::KekRecord& record : records) {
     const std::optional<Error> failure = co_await failure_of_proof(record);
     if (!failure) {
@@ -163,9 +194,9 @@ asio::awaitable<std::optional<Error>> LocalMember::failure_of_proof(const keys::
 }
 
 asio::awaitable<bool> LocalMember::is_needed(Generation generation) {
-  const std::vector<keys::KekRecord> needed = co_await needed_keks();
-  co_return std::any_of(needed.begin(), needed.end(),
-                        [&](const keys::KekRecord& record) { return record.generation == generation; });
+  const NeededKeks needed = co_await needed_keks();
+  const auto same = [&](const keys::KekRecord& record) { return record.generation == generation; };
+  co_return needed.unrecorded.contains(generation) || std::any_of(needed.recorded.begin(), needed.recorded.end(), same);
 }
 
 asio::awaitable<void> LocalMember::adopt(Protection protection, keys::Approvals approvals) {

@@ -43,8 +43,8 @@ class LocalMember final : public cluster::Member {
   asio::awaitable<void> retire_kek(cluster::Generation generation) override;
 
   // Proves the generations that volumes may need (current and previous), one call of the key store each, against the
-  // cluster's record; where the store does not answer, what is held against the record beside the blob. What failed is
-  // logged, told by key_warnings(), and not used (KekStore::prove).
+  // cluster's record; those whose record the store has lost, and all that are held where it does not answer, against
+  // the record beside the blob. What failed is logged, told by key_warnings(), and not used (KekStore::prove).
   struct KeyCheck {
     bool undecided = false;   // the TPM was absent, busy or sealed out: look again
     bool found_more = false;  // a generation failed that had not failed before
@@ -55,7 +55,13 @@ class LocalMember final : public cluster::Member {
   asio::awaitable<std::vector<keys::RecoveryBlob>> recovery_blobs();
 
  private:
-  asio::awaitable<std::vector<keys::KekRecord>> needed_keks();  // the store's records of current and previous
+  struct NeededKeks {  // current and previous
+    std::vector<keys::KekRecord> recorded;
+    std::map<cluster::Generation, std::string> unrecorded;  // and why: the store has no record, or none that reads
+  };
+  asio::awaitable<NeededKeks> needed_keks();                  // by the store; throws when it does not answer
+  asio::awaitable<std::vector<keys::KekRecord>> kept_keks();  // by this node's files; damaged ones as a number alone
+  asio::awaitable<std::vector<keys::KekRecord>> keks_to_prove();
   asio::awaitable<bool> is_needed(cluster::Generation generation);
   asio::awaitable<void> prove(const keys::KekRecord& record);
   asio::awaitable<std::optional<Error>> failure_of_proof(const keys::KekRecord& record);

@@ -44,6 +44,10 @@ class TimedKekStore final : public keys::KekStore {
     const Watch watch(*metrics_, "group keys");
     return store_->group_keys(generation, groups);
   }
+  std::vector<Secret> proved_group_keys(const keys::KekRecord& record, const std::vector<Uuid>& groups) override {
+    const Watch watch(*metrics_, "group keys");
+    return store_->proved_group_keys(record, groups);
+  }
   void destroy(keys::Generation generation) override { store_->destroy(generation); }
   keys::BootReport boot_report() override {
     const Watch watch(*metrics_, "boot report");

@@ -108,8 +108,7 @@ AdminKey AdminKey::open(const std::filesystem::path& path, const Secret& passphr
     return key;
   } catch (const Error& error) {
     if (error.code() != errc::wrong_key) throw;
-    throw Error(errc::wrong_passphrase, {"open the key file", path.string(),
-                                         "The passphrase is another one, or the file was changed. Try again."});
+    throw Error(errc::wrong_passphrase, {"open the key file", path.string(), "Try again."});
   }
 }
 

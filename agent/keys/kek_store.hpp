@@ -112,7 +112,12 @@ class KekStore {
   virtual std::vector<Generation> kept() const = 0;
   // G of DESIGN.md section 3 for each group, in one batch: at most one KEK is loaded, one session used, closed at the
   // end. Needs only what is on this node (blob and record side by side). errc::wrong_generation when it is not held.
+  // Enough for unwrapping: under an impostor's group key no wrap that was made under the right KEK authenticates.
   virtual std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) = 0;
+  // The same for wrapping: from the very KEK that `record`, the cluster's, names. errc::impostor_kek when what is on
+  // this node is another, which then stands as after a failed prove(). A proof and its use in one, so that no file can
+  // be exchanged in between: what is wrapped under an impostor is known to whoever made it.
+  virtual std::vector<Secret> proved_group_keys(const KekRecord& record, const std::vector<Uuid>& groups) = 0;
   virtual void destroy(Generation generation) = 0;  // blob overwritten and unlinked; idempotent
   // The bound PCRs; software: nothing bound, approved. Before adopt() it does not throw but reports PCRs 0 to 15 with
   // their values and an empty digest, not approved: `cluster init` chooses among them and computes the digest to be

@@ -150,11 +150,24 @@ std::vector<KekRecord> SoftwareKekStore::held() const { return files_.records();
 std::vector<Secret> SoftwareKekStore::group_keys(Generation generation, const std::vector<Uuid>& groups) {
   const Approvals approvals = files_.get_approvals();
   files_.require_trusted(generation);
-  const Opened opened = open(generation, approvals);
+  return group_hmacs(open(generation, approvals), approvals.cluster, groups);
+}
+
+std::vector<Secret> SoftwareKekStore::proved_group_keys(const KekRecord& record, const std::vector<Uuid>& groups) {
+  const Approvals approvals = files_.get_approvals();
+  return files_.judged_by(record.generation, [&] {
+    const Opened opened = open(record.generation, approvals);
+    if (opened.stored.record.name != record.name) impostor(record.generation);
+    return group_hmacs(opened, approvals.cluster, groups);
+  });
+}
+
+std::vector<Secret> SoftwareKekStore::group_hmacs(const Opened& opened, const Uuid& cluster,
+                                                  const std::vector<Uuid>& groups) {
   std::vector<Secret> result;
   result.reserve(groups.size());
   for (const Uuid& group : groups) {
-    result.push_back(hmac_sha256(opened.key, group_digest(approvals.cluster, group, generation)));
+    result.push_back(hmac_sha256(opened.key, group_digest(cluster, group, opened.stored.record.generation)));
   }
   return result;
 }

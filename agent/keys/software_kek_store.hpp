@@ -31,6 +31,7 @@ class SoftwareKekStore final : public KekStore {
   std::vector<KekRecord> held() const override;
   std::vector<Generation> kept() const override { return files_.generations(); }
   std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) override;
+  std::vector<Secret> proved_group_keys(const KekRecord& record, const std::vector<Uuid>& groups) override;
   void destroy(Generation generation) override;
   BootReport boot_report() override;
   std::vector<std::string> warnings() override { return {}; }  // the cluster's status says what software is
@@ -42,6 +43,7 @@ class SoftwareKekStore final : public KekStore {
   struct Opened;
   const Secret& node_scalar();
   Opened open(Generation generation, const Approvals& approvals);
+  static std::vector<Secret> group_hmacs(const Opened& opened, const Uuid& cluster, const std::vector<Uuid>& groups);
 
   KekFiles files_;
   std::optional<Secret> node_key_lock_;

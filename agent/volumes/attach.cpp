@@ -97,6 +97,7 @@ asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting driv
 
 // The attach stands whatever happens here: with the store away, the catalogue learns of it at the next look.
 asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot known) {
+  const std::string name = drive.token.name;  // the drive is given away below
   try {
     const cluster::VolumeRecord seen = record_of(drive, node.node);
     const cluster::VolumeRecord* record = known.of(seen.volume);
@@ -126,7 +127,7 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
                  {{"volume", seen.name}, {"generation", std::to_string(to)}});
   } catch (const boost::system::system_error& error) {
     runtime::log(Severity::warning, "attached, but catalogue or key wrap could not be brought up to date, ignoring",
-                 {{"volume", drive.token.name}, {"cause", error.what()}});
+                 {{"volume", name}, {"cause", error.what()}});
   }
 }
 
@@ -173,7 +174,8 @@ asio::awaitable<void> VolumeService::State::attach_all() {
   }
   const std::vector<dm::Mapping> live = co_await mappings();
   std::erase_if(drives, [&](const Sighting& drive) {
-    return mapping_of(live, drive.token.volume) != nullptr || detached_by_order.contains(drive.token.name);
+    const dm::Mapping* mapping = mapping_of(live, drive.token.volume);
+    return (mapping != nullptr && !mapping->is_leaving) || detached_by_order.contains(drive.token.name);
   });
   // All group keys are asked for at once, so that they are one TPM batch per generation; held until the drives are
   // done.

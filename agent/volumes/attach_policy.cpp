@@ -71,7 +71,11 @@ std::optional<Decision> about_mappings(const AttachQuestion& q) {
     if (live->name != token.name)
       return refuse(errc::name_taken, "the volume is mapped as " + live->name + " already",
                     "Detach that mapping first.");
-    if (lies_under(*live, q.drive.number)) return Decision{Verdict::already_attached, {}, {}, {}};
+    const bool under = lies_under(*live, q.drive.number);
+    if (under && live->is_leaving)
+      return refuse(errc::device_busy, "its mapping is being removed, and is still in use",
+                    "Unmount or close /dev/mapper/" + token.name + "; then it can be attached anew.");
+    if (under) return Decision{Verdict::already_attached, {}, {}, {}};
     // The one that is in use is never disturbed, and the other one is not opened beside it.
     const bool owner_present = std::any_of(q.copies.begin(), q.copies.end(),
                                            [&](const Sighting& copy) { return lies_under(*live, copy.number); });

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "agent/cluster/keys_of_store.hpp"
 #include "agent/runtime/durable_file.hpp"
 #include "agent/runtime/log.hpp"
 #include "dmtarget/canonical.hpp"
@@ -169,6 +170,21 @@ asio::awaitable<EncryptionView> Catalogue::encryption() {
   const std::optional<cluster::Entry> entry = co_await store_.get("encryption");
   if (!entry) co_return EncryptionView{};
   co_return EncryptionView{cluster::parse_encryption_state(entry->value), entry->modified};
+}
+
+asio::awaitable<keys::KekRecord> Catalogue::kek_record(cluster::Generation generation) {
+  const std::optional<cluster::Entry> entry = co_await store_.get(cluster::store_key::generation(generation));
+  const std::string object = "the record of KEK generation " + std::to_string(generation);
+  if (entry) {
+    keys::KekRecord record = cluster::parse_kek_record(entry->value);
+    if (record.generation == generation) co_return record;
+    throw Error(errc::store_damaged, {"read", object, "It is another's: restore the store from a backup."});
+  }
+  const EncryptionView now = co_await encryption();
+  if (now.state.current != generation)
+    throw Error(errc::wrong_generation, {"find", object, "It was retired meanwhile: try again."});
+  throw Error(errc::store_damaged,
+              {"find", object, "It vanished from the store: restore the store from a backup, or rotate."});
 }
 
 asio::awaitable<std::optional<cluster::VolumeRecord>> Catalogue::record(std::string name) {

@@ -57,7 +57,10 @@ class Catalogue {
 
   // From the store; when it fails, from the last-known copy. Throws the store's error when there is no copy either.
   asio::awaitable<Snapshot> look();
-  asio::awaitable<EncryptionView> encryption();                                    // from the store alone
+  asio::awaitable<EncryptionView> encryption();  // from the store alone
+  // The cluster's record of a KEK, from the store alone. errc::wrong_generation when it is not the current one and was
+  // retired, errc::store_damaged when it ought to be there.
+  asio::awaitable<keys::KekRecord> kek_record(cluster::Generation generation);
   asio::awaitable<std::optional<cluster::VolumeRecord>> record(std::string name);  // from the store alone
   asio::awaitable<std::optional<Intent>> intent(std::string name);                 // from the store alone
 

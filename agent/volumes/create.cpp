@@ -54,7 +54,7 @@ asio::awaitable<Made> plan(VolumeService::State& state, CreateRequest request, d
   made.token.generation = encryption.state.current;
   made.token.description = description;
   const Secret dek = Secret::random(volume_key_size);
-  const GroupKey group_key = co_await state.unlocking.group_key(made.token.generation, made.token.group);
+  const GroupKey group_key = co_await state.key_to_wrap(made.token.generation, made.token.group);
   keys::wrap(made.token, *group_key, dek);
   made.key = std::make_shared<const Secret>(dek.clone());
 

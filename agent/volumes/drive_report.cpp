@@ -16,8 +16,7 @@ constexpr std::string_view luks = "crypto_LUKS";
 
 // Devices that are nobody's drive, by the kernel's names for them (Documentation/admin-guide/devices.txt).
 bool is_no_drive(std::string_view kernel_name) {
-  static constexpr std::array<std::string_view, 9> prefixes{"dm-", "loop", "ram", "zram", "sr",
-                                                            "fd",  "nbd",  "mtd", "pmem"};
+  static constexpr std::array<std::string_view, 8> prefixes{"dm-", "loop", "ram", "zram", "sr", "fd", "nbd", "mtd"};
   const bool known = std::any_of(prefixes.begin(), prefixes.end(), [&](std::string_view prefix) {
     return kernel_name.starts_with(prefix) && kernel_name.size() > prefix.size() && kernel_name[prefix.size()] >= '0' &&
            kernel_name[prefix.size()] <= '9';

@@ -30,7 +30,7 @@ asio::awaitable<std::shared_ptr<Rewrapped>> VolumeService::State::change_wrap(cl
   work->dek = std::make_shared<const Secret>(co_await unlock(drive.token));
   if (drive.token.generation >= to) co_return work;  // written by a run that was cut off: check and record it
   work->after.generation = to;
-  const GroupKey key = co_await unlocking.group_key(to, work->after.group);
+  const GroupKey key = co_await key_to_wrap(to, work->after.group);
   keys::wrap(work->after, *key, *work->dek);
   const auto do_rewrap = [device = work->device, token = work->after](Devices& d) { return d.rewrap(device, token); };
   co_await on_device("rewrap " + work->device, map_deadline, do_rewrap);
@@ -131,16 +131,18 @@ asio::awaitable<void> VolumeService::State::rewrap_group(std::vector<cluster::Vo
   std::vector<std::pair<std::pair<Generation, Uuid>, GroupKey>> held_keys;
   std::set<Generation> from;
   for (const cluster::VolumeRecord& record : records) from.insert(record.generation);
-  from.insert(to);
   for (const Generation generation : from) held_keys.push_back({{generation, records.front().group}, nullptr});
+  GroupKey new_key;
   try {
     co_await for_each_of(held_keys, [&](auto& entry) { return fetch_key(entry.first, entry.second); });
+    new_key = co_await key_to_wrap(to, records.front().group);
   } catch (const boost::system::system_error&) {
     // Each volume asks again and names the reason as its own failure.
   }
   std::vector<std::shared_ptr<Rewrapped>> changed;
   co_await for_each_of(records, [&](cluster::VolumeRecord& record) { return begin_rewrap(record, to, changed); });
   held_keys.clear();  // the check below must derive the new key again, or it would only confirm what is in memory
+  new_key.reset();
   co_await for_each_of(changed, [&](std::shared_ptr<Rewrapped>& work) { return finish_rewrap(work); });
 }
 

@@ -92,11 +92,18 @@ asio::awaitable<std::optional<Candidate>> VolumeService::State::drive_of(cluster
   co_return candidates.front();
 }
 
+// By what this node holds, without the store and before the KEK was proved: an impostor's group key does not open what
+// was wrapped under the right one (keys/dek_wrap: AES-256-GCM).
 asio::awaitable<Secret> VolumeService::State::unlock(dm::Token token) {
   const GroupKey key = co_await unlocking.group_key(token.generation, token.group);
   Secret dek = keys::unwrap(token, *key);
   ++tally.unwraps;
   co_return dek;
+}
+
+asio::awaitable<GroupKey> VolumeService::State::key_to_wrap(Generation generation, Uuid group) {
+  keys::KekRecord record = co_await catalogue.kek_record(generation);
+  co_return co_await unlocking.proved_group_key(std::move(record), group);
 }
 
 void VolumeService::State::note_failure(const std::string& name, const boost::system::system_error& error) {

@@ -47,6 +47,8 @@ struct VolumeService::State {
   asio::awaitable<std::optional<Candidate>> drive_of(cluster::VolumeRecord record);
 
   asio::awaitable<Secret> unlock(dm::Token token);
+  // For a new wrap: the KEK proved against the cluster's record by the very call that uses it. Needs the store.
+  asio::awaitable<GroupKey> key_to_wrap(Generation generation, Uuid group);
 
   asio::awaitable<std::vector<VolumeView>> views();
   asio::awaitable<VolumeView> view(std::string name);

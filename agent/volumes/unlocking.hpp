@@ -18,8 +18,12 @@ class Unlocking {
   explicit Unlocking(keys::NodeKeys& keys);
   ~Unlocking();
 
-  // Throws what KekStore::group_keys throws, to every waiter of the batch. A key that somebody still holds is shared.
+  // To unwrap. Throws what KekStore::group_keys throws, to every waiter of the batch. A key that somebody still holds
+  // is shared.
   asio::awaitable<GroupKey> group_key(keys::Generation generation, Uuid group);
+  // To wrap: of the KEK that `record`, the cluster's, names (KekStore::proved_group_keys). Never shared with the
+  // former, whose key may be an impostor's.
+  asio::awaitable<GroupKey> proved_group_key(keys::KekRecord record, Uuid group);
   std::uint64_t batches() const noexcept;  // TPM batches so far; a test counts them
 
  private:

@@ -360,6 +360,31 @@ void one_damaged_file_changes_nothing_and_two_are_told(const KekNodeMaker& maker
   c.group_key(2, group);
 }
 
+void proved_group_keys_are_those_of_the_recorded_kek_alone(const KekNodeMaker& maker) {
+  Adopted c(maker);
+  const KekRecord first = c.store->create(1), second = c.store->create(2);
+  const Uuid group = Uuid::random(), other = Uuid::random();
+  const Secret key = c.group_key(1, group);
+  const std::vector<Secret> proved = c.store->proved_group_keys(first, {other, group});
+  BOOST_REQUIRE_EQUAL(proved.size(), 2U);
+  BOOST_TEST(equals(proved[1], key));
+  BOOST_TEST(!equals(proved[0], key));
+  KekRecord missing = first;
+  missing.generation = 3;
+  BOOST_CHECK_EXCEPTION(c.store->proved_group_keys(missing, {group}), Error, because(errc::wrong_generation));
+
+  StoredKek impostor = KekFiles(c.node->directory()).get(2);
+  impostor.record.generation = 1;
+  c.put(impostor);
+  try {
+    c.group_key(1, group);  // as for unwrapping; where it stays loaded, it must not be taken for the recorded one
+  } catch (const Error& error) {
+    BOOST_TEST((error.code() == errc::impostor_kek));  // a software KEK is bound to its number
+  }
+  BOOST_CHECK_EXCEPTION(c.store->proved_group_keys(first, {group}), Error, because(errc::impostor_kek));
+  BOOST_CHECK_EXCEPTION(c.group_key(1, group), Error, because(errc::impostor_kek));
+}
+
 void boot_state_is_approved_as_it_is_now(const KekNodeMaker& maker) {
   Adopted c(maker);
   const BootReport report = c.store->boot_report();
@@ -395,6 +420,7 @@ constexpr Named checks[] = {
     VOLCRYPT_CHECK(blob_of_another_generation_under_this_number_is_refused),
     VOLCRYPT_CHECK(generation_whose_proof_found_an_impostor_is_refused_until_a_proof_succeeds),
     VOLCRYPT_CHECK(one_damaged_file_changes_nothing_and_two_are_told),
+    VOLCRYPT_CHECK(proved_group_keys_are_those_of_the_recorded_kek_alone),
     VOLCRYPT_CHECK(boot_state_is_approved_as_it_is_now),
 };
 #undef VOLCRYPT_CHECK

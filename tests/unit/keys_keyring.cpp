@@ -32,6 +32,7 @@ class LateStore : public KekStore {
   std::vector<Generation> kept() const override { unexpected(); }
   std::vector<std::string> warnings() override { unexpected(); }
   std::vector<Secret> group_keys(Generation, const std::vector<Uuid>&) override { return {}; }
+  std::vector<Secret> proved_group_keys(const KekRecord&, const std::vector<Uuid>&) override { return {}; }
   void destroy(Generation) override { throw Error(errc::sealed_out, {"use", "the KEK", ""}); }
   void lock() override { std::this_thread::sleep_for(300ms); }
 

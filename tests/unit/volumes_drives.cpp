@@ -47,6 +47,11 @@ BOOST_AUTO_TEST_CASE(blank_drives_and_foreign_luks_are_looked_at) {
   }));
 }
 
+BOOST_AUTO_TEST_CASE(persistent_memory_is_a_drive) {
+  for (const auto* name : {"pmem0", "pmem1s", "pmem0.1"})
+    BOOST_TEST(looked_at([&](DriveFacts& drive) { drive.kernel_name = name; }), name);
+}
+
 BOOST_AUTO_TEST_CASE(what_is_no_drive_or_not_free_is_passed_over) {
   for (const auto* name : {"dm-0", "loop3", "ram1", "zram0", "sr0", "fd0", "nbd5", "mtdblock0", "mmcblk0boot1"})
     BOOST_TEST(!looked_at([&](DriveFacts& drive) { drive.kernel_name = name; }), name);

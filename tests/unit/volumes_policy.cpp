@@ -160,6 +160,23 @@ BOOST_AUTO_TEST_CASE(a_right_mapping_is_left_alone) {
   BOOST_TEST((decide_attach(question).verdict == Verdict::already_attached));
 }
 
+BOOST_AUTO_TEST_CASE(a_mapping_whose_removal_was_asked_for_is_not_attached_already) {
+  AttachQuestion question = known_drive();
+  question.mappings = {mapping("data1", volume, 10)};
+  question.mappings[0].is_leaving = true;
+  must_refuse(question, errc::device_busy);
+  BOOST_TEST(decide_attach(question).way_out.find("/dev/mapper/data1") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_leaving_mapping_of_a_drive_that_went_away_is_waited_for_and_of_a_copy_stays_its) {
+  AttachQuestion question = known_drive();
+  question.mappings = {mapping("data1", volume, 12)};
+  question.mappings[0].is_leaving = true;
+  must_refuse(question, errc::device_busy);
+  question.copies = {sighting("/dev/vdd", 12)};
+  must_refuse(question, errc::duplicate_volume);
+}
+
 BOOST_AUTO_TEST_CASE(a_right_mapping_is_left_alone_even_when_its_generation_was_retired) {
   AttachQuestion question = known_drive();
   question.mappings = {mapping("data1", volume, 10)};

@@ -32,6 +32,7 @@ struct TpmKekStore::Connection {
   void drop_kek() noexcept {
     kek.end();
     generation = 0;
+    kek_name.clear();
   }
 
   TpmContext context;
@@ -39,6 +40,7 @@ struct TpmKekStore::Connection {
   OpenHandle storage;
   Transient kek;
   Generation generation = 0;  // of the loaded KEK; 0: none
+  Bytes kek_name;             // and its Name
 };
 
 namespace {
@@ -264,16 +266,17 @@ KekRecord TpmKekStore::create(Generation generation) {
   return made.record;
 }
 
-// One session for all inputs; the KEK is loaded from `stored` unless its generation is loaded already.
+// One session for all inputs; the KEK is loaded from `stored` unless that very one is loaded already.
 std::vector<Secret> TpmKekStore::hmacs(const StoredKek& stored, const std::vector<Digest>& inputs) {
   const Approvals approvals = files_.get_approvals();
   return run([&](Connection& connection) {
     ESYS_CONTEXT* const esys = connection.esys();
     open_storage_key(connection);
-    if (connection.generation != stored.record.generation) {
+    if (connection.generation != stored.record.generation || connection.kek_name != stored.record.name) {
       connection.drop_kek();
       connection.kek = load_stored(esys, {connection.storage.get(), approvals}, stored, stored.record.name);
       connection.generation = stored.record.generation;
+      connection.kek_name = stored.record.name;
     }
     if (!connection.route) connection.route = options_.route ? *options_.route : read_facts(esys).hmac_route();
     std::vector<Secret> results;
@@ -331,15 +334,26 @@ Digest TpmKekStore::prove(const KekRecord& record, const Digest& nonce) {
 std::vector<KekRecord> TpmKekStore::held() const { return files_.records(); }
 
 std::vector<Secret> TpmKekStore::group_keys(Generation generation, const std::vector<Uuid>& groups) {
-  const Approvals approvals = files_.get_approvals();
+  (void)files_.get_approvals();
   files_.require_trusted(generation);
-  const StoredKek stored = files_.get(generation);
+  return group_hmacs(files_.get(generation), groups);
+}
+
+std::vector<Secret> TpmKekStore::proved_group_keys(const KekRecord& record, const std::vector<Uuid>& groups) {
+  (void)files_.get_approvals();
+  StoredKek stored = files_.get(record.generation);
+  stored.record.name = record.name;  // the caller's record decides, not the file beside the blob
+  return files_.judged_by(record.generation, [&] { return group_hmacs(stored, groups); });
+}
+
+std::vector<Secret> TpmKekStore::group_hmacs(const StoredKek& stored, const std::vector<Uuid>& groups) {
   if (groups.empty()) return {};
+  const Uuid cluster = files_.get_approvals().cluster;
   std::vector<Digest> inputs;
   inputs.reserve(groups.size());
-  for (const Uuid& group : groups) inputs.push_back(group_digest(approvals.cluster, group, generation));
+  for (const Uuid& group : groups) inputs.push_back(group_digest(cluster, group, stored.record.generation));
 
-  const bool was_loaded = connection_ && connection_->generation == generation;
+  const bool was_loaded = connection_ && connection_->generation == stored.record.generation;
   try {
     return hmacs(stored, inputs);
   } catch (const Error& error) {

@@ -40,6 +40,7 @@ class TpmKekStore : public KekStore {
   std::vector<KekRecord> held() const override;
   std::vector<Generation> kept() const override { return files_.generations(); }
   std::vector<Secret> group_keys(Generation generation, const std::vector<Uuid>& groups) override;
+  std::vector<Secret> proved_group_keys(const KekRecord& record, const std::vector<Uuid>& groups) override;
   void destroy(Generation generation) override;
   BootReport boot_report() override;
   std::vector<std::string> warnings() override;  // one TPM command
@@ -57,6 +58,7 @@ class TpmKekStore : public KekStore {
   auto run(Call call);
   void open_storage_key(Connection& connection);
   std::vector<Secret> hmacs(const StoredKek& stored, const std::vector<Digest>& inputs);
+  std::vector<Secret> group_hmacs(const StoredKek& stored, const std::vector<Uuid>& groups);
 
   TpmStoreOptions options_;
   KekFiles files_;
