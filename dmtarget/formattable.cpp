@@ -47,7 +47,9 @@ std::optional<std::string> holder_of(dev_t device) {
   std::error_code failure;
   const std::filesystem::directory_iterator holders(directory, failure);
   if (failure == std::errc::no_such_file_or_directory) return std::nullopt;  // a plain file has none
-  if (failure) throw Error(errno_code(failure.value()), {"read", directory, "Who uses the device is unknown. Nothing was changed."});
+  if (failure)
+    throw Error(errno_code(failure.value()),
+                {"read", directory, "Who uses the device is unknown. Nothing was changed."});
   if (holders != std::filesystem::directory_iterator()) return holders->path().filename().string();
   return std::nullopt;
 }
