@@ -282,6 +282,8 @@ asio::awaitable<std::set<Generation>> LocalMember::census() { return parts_.volu
 
 asio::awaitable<void> LocalMember::retire_kek(Generation generation) {
   co_await follow_choice();
+  // A drive that comes from now on waits until this has ended; then it opens, or is told that its generation is gone.
+  const volumes::RetirementGate::Closed closed = parts_.volumes.close_to_attach(generation);
   // Looked at again here: what is destroyed cannot be brought back by anybody's later doubt.
   const std::set<Generation> used = co_await parts_.volumes.census();
   if (used.contains(generation))

@@ -18,9 +18,9 @@
 #include "dmtarget/header_area.hpp"
 #include "dmtarget/header_copies.hpp"
 #include "dmtarget/header_facts.hpp"
+#include "dmtarget/library_turn.hpp"
 #include "dmtarget/name.hpp"
 #include "dmtarget/signatures.hpp"
-#include "dmtarget/task.hpp"
 
 namespace volcrypt::dm {
 namespace {
@@ -49,8 +49,7 @@ class MemoryHeader {
 class Library {
  public:
   // `data_device` is null unless the use is an activation.
-  Library(const MemoryHeader& header, const char* data_device, std::string device)
-      : turn_(libdevmapper()), device_(std::move(device)) {
+  Library(const MemoryHeader& header, const char* data_device, std::string device) : device_(std::move(device)) {
     static std::once_flag set_up;
     std::call_once(set_up, [] {
       crypt_set_log_callback(
@@ -95,7 +94,7 @@ class Library {
     static_cast<Library*>(self)->said_ += text.ends_with(' ') ? text : text + ' ';
   }
 
-  std::unique_lock<std::mutex> turn_;
+  LibraryTurn turn_;
   std::string device_;
   std::string said_;
   std::unique_ptr<crypt_device, FreeWith<&crypt_free>> context_;  // ends before the turn does
@@ -304,6 +303,7 @@ void LuksHeader::activate(const std::string& mapping_name, const Secret& volume_
   Library library(memory, state_->device.c_str(), state_->device);
   library.load();
   Undo drop_key([volume = facts().uuid]() noexcept { drop_key_from_keyring(volume); });
+  const UdevWait wait(mapping_name);
   int failure = crypt_activate_by_volume_key(library.get(), mapping_name.c_str(), as_chars(volume_key),
                                              volume_key.size(), activation_flags(token().description));
   if (failure == -EEXIST)

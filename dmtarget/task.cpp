@@ -13,12 +13,11 @@
 #include <thread>
 
 #include "dmtarget/error.hpp"
+#include "dmtarget/library_turn.hpp"
 #include "dmtarget/table.hpp"
 
 namespace volcrypt::dm {
 namespace {
-
-constexpr std::chrono::seconds udev_patience{30};
 
 struct VerbFacts {
   int type;
@@ -60,7 +59,7 @@ std::uint16_t udev_flags() { return dm_udev_get_sync_support() != 0 ? DM_UDEV_DI
 
 // One look at the cookie; true when there is nothing more to wait for.
 bool udev_is_done(std::uint32_t cookie) {
-  std::lock_guard lock(libdevmapper());
+  const LibraryTurn turn;
   int ready = 0;
   return dm_udev_wait_immediate(cookie, &ready) == 0 || ready != 0;
 }
@@ -68,11 +67,11 @@ bool udev_is_done(std::uint32_t cookie) {
 void wait_for_udev(std::uint32_t cookie) {
   using namespace std::chrono_literals;
   auto pause = 1ms;
-  const auto give_up = std::chrono::steady_clock::now() + udev_patience;
+  const auto give_up = std::chrono::steady_clock::now() + LibraryTurn::udev_patience;
   while (!udev_is_done(cookie)) {
     if (std::chrono::steady_clock::now() >= give_up) {
       // A udev worker was killed or hangs. The mapping is what it is; the semaphore must not outlive us.
-      std::lock_guard lock(libdevmapper());
+      const LibraryTurn turn;
       dm_udev_complete(cookie);
       dm_udev_wait(cookie);
       return;
@@ -98,15 +97,10 @@ std::string way_out(int number) {
 
 }  // namespace
 
-std::mutex& libdevmapper() {
-  static std::mutex mutex;
-  return mutex;
-}
-
 void Task::Destroy::operator()(dm_task* task) const noexcept { dm_task_destroy(task); }
 
 Task::Task(Verb verb, const std::string& name) : verb_(verb), name_(name) {
-  std::lock_guard lock(libdevmapper());
+  const LibraryTurn turn;
   prepare_library();
   task_.reset(dm_task_create(facts(verb).type));
   if (!task_) fail(ENODEV);  // the version check that comes first found no device-mapper
@@ -115,7 +109,12 @@ Task::Task(Verb verb, const std::string& name) : verb_(verb), name_(name) {
 }
 
 Task::~Task() {
-  if (cookie_ != 0) wait_for_udev(cookie_);
+  if (cookie_ == 0) return;
+  try {
+    wait_for_udev(cookie_);
+  } catch (const Error&) {
+    // udev hangs under an activation. What was asked for is done; the cookie is left to `dmsetup udevcomplete_all`.
+  }
 }
 
 void Task::fail(int number) const {
@@ -150,8 +149,8 @@ Task& Task::add_target(std::uint64_t sectors, const std::string& type, const std
 }
 
 void Task::run() {
-  std::unique_lock lock(libdevmapper(), std::defer_lock);
-  if (verb_ != Verb::suspend) lock.lock();
+  std::optional<LibraryTurn> turn;
+  if (verb_ != Verb::suspend) turn.emplace();
   if (facts(verb_).makes_uevent) require(dm_task_set_cookie(task_.get(), &cookie_, udev_flags()));
   if (dm_task_run(task_.get()) == 0) {
     int number = dm_task_get_errno(task_.get());

@@ -1,14 +1,13 @@
 // Task: one request to the kernel's device-mapper, the only user of libdevmapper. Its memory is always wiped (secure
 // data), and its destructor waits for udev, on error paths too, so that no cookie is left behind. Mechanism only, see
 // mapper.hpp for meaning. Blocking; one Task is used by one thread. Requests are made one at a time, under
-// libdevmapper(), all but suspend: it may wait for I/O of a dying device and must not hold up the others.
+// a LibraryTurn, all but suspend: it may wait for I/O of a dying device and must not hold up the others.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,10 +32,6 @@ struct KernelState {
   bool live_table = false;
   bool deferred_removal = false;
 };
-
-// libdevmapper keeps its log, its control descriptor and its caches in static variables, and libcryptsetup calls it:
-// one mutex for both libraries. Whoever calls either one holds it; not recursive.
-std::mutex& libdevmapper();
 
 class Task {
  public:

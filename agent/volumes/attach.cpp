@@ -60,6 +60,8 @@ asio::awaitable<Outcome> VolumeService::State::attach_drive(std::string device, 
 }
 
 asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting drive, Order order) {
+  // Until the catalogue knows it, or a scan sees it, only this tells a census that the generation is needed.
+  const RetirementGate::Entered needed = co_await retirement.enter(drive.token.generation);
   const Snapshot known = co_await catalogue.look();
   AttachQuestion question;
   question.cluster = node.cluster;

@@ -168,12 +168,18 @@ asio::awaitable<cluster::RewrapProgress> VolumeService::rewrap_all(Generation to
 
 cluster::RewrapProgress VolumeService::rewrap_progress() const { return state_->progress; }
 
+RetirementGate::Closed VolumeService::close_to_attach(Generation generation) {
+  if (state_->retirement.is_closed(generation))
+    throw Error(errc::wrong_state, {"retire", "KEK generation " + std::to_string(generation), "It is under way."});
+  return state_->retirement.close(generation);
+}
+
 asio::awaitable<std::set<Generation>> VolumeService::census() {
   State& state = *state_;
+  std::set<Generation> used = state.retirement.inside();
   const Snapshot known = co_await state.catalogue.look();
   if (known.freshness == Freshness::last_known)
     throw Error(errc::wrong_state, {"count", "the generations in use", "The cluster's store does not answer."});
-  std::set<Generation> used;
   for (const cluster::VolumeRecord& record : known.volumes)
     if (record.owner == state.node.node) used.insert(record.generation);
   for (const Intent& intent : known.intents)

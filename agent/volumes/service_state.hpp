@@ -5,6 +5,7 @@
 #include "agent/volumes/attach_policy.hpp"
 #include "agent/volumes/catalogue.hpp"
 #include "agent/volumes/locks.hpp"
+#include "agent/volumes/retirement_gate.hpp"
 #include "agent/volumes/shared_look.hpp"
 #include "agent/volumes/unlocking.hpp"
 #include "agent/volumes/volume_service.hpp"
@@ -103,6 +104,7 @@ struct VolumeService::State {
   SharedLook<std::vector<dm::Mapping>> listings;
   Unlocking unlocking;
   Locks locks;
+  RetirementGate retirement;
 
   std::map<std::string, Failure> failures;    // by volume name, until the next success
   std::map<Uuid, Sighting> last_seen;         // by volume, for views: no device is read for a list

@@ -18,6 +18,7 @@
 #include "agent/keys/node_keys.hpp"
 #include "agent/runtime/worker.hpp"
 #include "agent/volumes/devices.hpp"
+#include "agent/volumes/retirement_gate.hpp"
 #include "dmtarget/volume.hpp"
 
 namespace volcrypt::volumes {
@@ -111,7 +112,11 @@ class VolumeService {
   // Names the generations of volumes that were left behind absent, duplicate or failing; they keep their wrap.
   asio::awaitable<cluster::RewrapProgress> rewrap_all(Generation to);
   cluster::RewrapProgress rewrap_progress() const;
+  // What this node's volumes need, those that are just being opened included.
   asio::awaitable<std::set<Generation>> census();
+  // From now until the answer ends no volume is opened under `generation`: attaching waits. A census after it holds
+  // until then. errc::wrong_state while the same is under way.
+  RetirementGate::Closed close_to_attach(Generation generation);
   std::map<std::pair<Condition, Generation>, std::size_t> counts() const;  // for metrics, from the last look
   Work work() const;
 

@@ -1,7 +1,7 @@
 # Image tests of agent/keys: real files, no TPM.
 volcrypt_test(NAME keys_software_store TIER image
               SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_software_store.cpp
-                      ${CMAKE_SOURCE_DIR}/tests/support/kek_conformance.cpp
+                      ${CMAKE_SOURCE_DIR}/tests/support/kek_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_replaced_files.cpp
               LIBS volcrypt_keys)
 if(NOT VOLCRYPT_SANITIZE MATCHES "thread")  # one thread, and a search that would go through the sanitizer's memory
   volcrypt_test(NAME keys_wipe TIER image

@@ -1,5 +1,9 @@
 // Rewrap over real headers: attached, detached, absent and ill volumes; census and retirement; returning drives.
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
 #include <filesystem>
+#include <functional>
+#include <future>
 
 #include "tests/support/volumes_fixture.hpp"
 
@@ -7,6 +11,56 @@ namespace volcrypt::volumes {
 
 using test::kind_of;
 using test::NodeFixture;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A drive of generation 1 that no record knows, unplugged, beside a volume that is up to date in generation 2. Opening
+// it stops before the mapping is made, until the retirement of generation 1 has ended.
+struct StrayDrive : NodeFixture {
+  StrayDrive() {
+    node->create("data1", stray);
+    node->create("data2", drive("vdc"));
+    node->await(node->volumes.detach("data1"));
+    cluster::Transaction forget;
+    forget.then = {cluster::Delete{"volume/data1"}};
+    BOOST_REQUIRE(node->await(node->store.commit(std::move(forget))).has_value());
+    devices->unplug(stray);
+    node->make_current(2);
+    BOOST_REQUIRE(node->await(node->volumes.rewrap_all(2)).done == 1U);
+    devices->before = [this](std::string_view call) {
+      if (call != "attach") return;
+      opening.set_value();
+      retired.get_future().wait_for(20s);
+    };
+  }
+  ~StrayDrive() { devices->before = devices->after = nullptr; }
+
+  void open_stray() {
+    asio::co_spawn(node->loop, node->volumes.attach_device(stray), [this](const std::exception_ptr& failure, auto&&) {
+      outcome = kind_of([&] {
+        if (failure) std::rethrow_exception(failure);
+      });
+    });
+  }
+  void run_until(const std::function<bool()>& reached) {
+    for (int look = 0; look < 1000 && !reached(); ++look) {
+      node->loop.restart();
+      node->loop.run_for(10ms);
+    }
+    BOOST_TEST(reached());
+  }
+  std::string end_of_opening() {
+    retired.set_value();
+    run_until([this] { return !outcome.empty(); });
+    return outcome;
+  }
+
+  std::string stray = drive("vdb"), outcome;
+  std::promise<void> opening, retired;
+};
+
+}  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(volumes_rewrap, NodeFixture)
 
@@ -129,6 +183,32 @@ BOOST_AUTO_TEST_CASE(of_two_detached_copies_neither_is_rewrapped_and_the_volume_
   BOOST_TEST(progress.failures.front().find("data1") != std::string::npos);
   BOOST_TEST(header_generation(device) == 1U);
   BOOST_TEST(node->await(node->volumes.census()).contains(1));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_drive_that_comes_after_the_last_census_is_not_opened_under_the_dying_generation, StrayDrive) {
+  std::atomic<int> looks = 0;
+  devices->after = [&](std::string_view call) {
+    if (call != "look" || looks++ != 0) return;  // the census's own: its scan is behind it
+    devices->plug(stray);
+    open_stray();
+    opening.get_future().wait_for(500ms);
+  };
+  BOOST_TEST(kind_of([&] { node->forget(1); }) == "none");
+  BOOST_TEST(end_of_opening() == "wrong_generation");
+  BOOST_TEST(devices->mapped() == 1U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_drive_that_is_being_opened_keeps_its_generation_although_no_scan_sees_it, StrayDrive) {
+  devices->plug(stray);
+  open_stray();
+  std::future<void> reached = opening.get_future();
+  run_until([&] { return reached.wait_for(0s) == std::future_status::ready; });
+  devices->unplug(stray);
+  BOOST_TEST(kind_of([&] { node->forget(1); }) == "wrong_state");
+  devices->plug(stray);
+  BOOST_TEST(end_of_opening() == "none");
+  BOOST_TEST(header_generation(stray) == 2U);  // taken in, and caught up by the generation that was kept for it
+  BOOST_TEST(kind_of([&] { node->await(node->member.retire_kek(1)); }) == "none");
 }
 
 BOOST_AUTO_TEST_CASE(with_the_store_gone_volumes_still_attach_from_the_local_copy) {

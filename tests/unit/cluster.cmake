@@ -2,8 +2,8 @@
 add_library(volcrypt_cluster_fakes STATIC ../support/fake_member.cpp ../support/memory_store.cpp
             ../support/store_conformance.cpp)
 target_link_libraries(volcrypt_cluster_fakes PUBLIC volcrypt_cluster Boost::unit_test_framework)
-volcrypt_test(NAME unit_cluster_rotation TIER unit SOURCES cluster_rotation.cpp LIBS volcrypt_cluster)
+volcrypt_test(NAME unit_cluster_rotation TIER unit SOURCES cluster_rotation.cpp cluster_rotation_histories.cpp LIBS volcrypt_cluster)
 volcrypt_test(NAME unit_cluster_state TIER unit SOURCES cluster_state.cpp LIBS volcrypt_cluster)
 volcrypt_test(NAME unit_cluster_membership TIER unit SOURCES cluster_membership.cpp LIBS volcrypt_cluster)
 volcrypt_test(NAME unit_cluster_store TIER unit SOURCES cluster_store.cpp LIBS volcrypt_cluster_fakes)
-volcrypt_test(NAME unit_cluster_service TIER unit SOURCES cluster_service.cpp LIBS volcrypt_cluster_fakes)
+volcrypt_test(NAME unit_cluster_service TIER unit SOURCES cluster_service.cpp cluster_service_fates.cpp LIBS volcrypt_cluster_fakes)

@@ -4,6 +4,7 @@ volcrypt_test(NAME unit_dmbase TIER unit
     ${CMAKE_CURRENT_LIST_DIR}/dmbase_bytes.cpp
     ${CMAKE_CURRENT_LIST_DIR}/dmbase_canonical.cpp
     ${CMAKE_CURRENT_LIST_DIR}/dmbase_error.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/dmbase_library_turn.cpp
     ${CMAKE_CURRENT_LIST_DIR}/dmbase_name.cpp
     ${CMAKE_CURRENT_LIST_DIR}/dmbase_secret.cpp
     ${CMAKE_CURRENT_LIST_DIR}/dmbase_strict_json.cpp
