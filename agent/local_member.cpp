@@ -86,8 +86,8 @@ asio::awaitable<std::vector<std::string>> LocalMember::key_warnings() {
   for (const auto& [generation, cause] : unproved_)
     found.push_back("KEK generation " + std::to_string(generation) + " failed its proof: " + cause);
   try {  // looked at now, so that the warning goes when the record is back
-    for (const auto& [generation, cause] : (co_await needed_keks()).unrecorded)
-      found.push_back(unrecorded_text(generation, cause));
+    const NeededKeks needed = co_await needed_keks();
+    for (const auto& [generation, cause] : needed.unrecorded) found.push_back(unrecorded_text(generation, cause));
   } catch (const Error&) {  // the store does not answer: whoever asks for warnings asks it, too, and is told
   }
   const Protection protection =

@@ -26,17 +26,16 @@ cluster::VolumeRecord record_of(const Sighting& drive, const Uuid& owner) {
 
 }  // namespace
 
-asio::awaitable<Outcome> VolumeService::State::attach_drive(std::string device, Order order) {
-  const Sighting first = co_await look(device);
+asio::awaitable<Outcome> VolumeService::State::attach_drive(Sighting first, Order order) {
   // The name is not authenticated yet; it only says which volume's turn this is.
   const Locks::Held turn = co_await locks.lock(first.token.name);
   std::exception_ptr failure;
   std::optional<Failure> copies;
   dm::Changed changed = dm::Changed::no;
   try {
-    const Sighting drive = co_await look(device);  // it may have been rewrapped while we waited
-    if (drive.token.name != first.token.name)
-      throw Error(errc::conflict, {"attach", device, "Its header changed meanwhile: try again."});
+    const Sighting drive = co_await look(first.device);  // it may have been rewrapped while we waited
+    if (drive.token.name != first.token.name || drive.token.volume != first.token.volume)
+      throw Error(errc::conflict, {"attach", first.device, "Another volume came there meanwhile: try again."});
     changed = co_await attach_sighting(drive, order);
     note_success(drive.token.name);
     detached_by_order.erase(drive.token.name);
@@ -135,7 +134,8 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
 
 asio::awaitable<void> VolumeService::State::attach_quietly(std::string device) {
   try {
-    const Outcome outcome = co_await attach_drive(device, Order::automatic);
+    Sighting first = co_await look(device);
+    const Outcome outcome = co_await attach_drive(std::move(first), Order::automatic);
     complaints.erase(device);
     if (outcome.changed == dm::Changed::yes)
       runtime::log(Severity::info, "attached", {{"volume", outcome.volume.record.name}, {"device", device}});
@@ -215,23 +215,24 @@ asio::awaitable<Outcome> VolumeService::attach(std::string name) {
   const std::string device = drive ? drive->device : record.device_hint;
   if (device.empty())
     throw Error(errc::device_unreadable, {"find the drive of volume", name, "Plug it in, or name it with --device."});
-  const Sighting seen = co_await state_->look(device);
+  Sighting seen = co_await state_->look(device);
   if (seen.token.volume != record.volume)
     throw Error(errc::device_unreadable,
                 {"find the drive of volume", name, device + " now carries another volume. Plug the drive in."});
-  co_return co_await state_->attach_drive(device, Order::automatic);
+  co_return co_await state_->attach_drive(std::move(seen), Order::automatic);
 }
 
 asio::awaitable<Outcome> VolumeService::attach_from(std::string name, std::string device) {
-  const Sighting seen = co_await state_->look(device);
+  Sighting seen = co_await state_->look(device);
   if (seen.token.name != name)
     throw Error(errc::invalid_argument,
                 {"attach " + name + " from", device, "It carries volume " + seen.token.name + "."});
-  co_return co_await state_->attach_drive(device, Order::this_drive);
+  co_return co_await state_->attach_drive(std::move(seen), Order::this_drive);
 }
 
 asio::awaitable<Outcome> VolumeService::attach_device(std::string device) {
-  co_return co_await state_->attach_drive(device, Order::automatic);
+  Sighting seen = co_await state_->look(device);
+  co_return co_await state_->attach_drive(std::move(seen), Order::automatic);
 }
 
 asio::awaitable<void> VolumeService::start() {

@@ -56,7 +56,8 @@ struct VolumeService::State {
   asio::awaitable<cluster::VolumeRecord> record_named(std::string name);  // errc::no_such_volume
 
   // attach.cpp
-  asio::awaitable<Outcome> attach_drive(std::string device, Order order);
+  // `first` is the caller's look, whose volume it is to be; the drive is looked at again in the volume's turn.
+  asio::awaitable<Outcome> attach_drive(Sighting first, Order order);
   asio::awaitable<dm::Changed> attach_sighting(Sighting drive, Order order);
   asio::awaitable<void> attach_quietly(std::string device);  // notes and logs the failure
   // A drive whose label is ours and whose header could not be read: fails visibly under the volume's name.

@@ -172,6 +172,25 @@ BOOST_AUTO_TEST_CASE(a_drive_that_the_catalogue_does_not_know_is_taken_in) {
   BOOST_TEST(bool(node->await(node->store.get("header/" + view.record.volume.str()))));
 }
 
+BOOST_AUTO_TEST_CASE(
+    a_drive_that_is_exchanged_behind_the_first_look_is_not_attached_in_place_of_the_one_that_was_asked_for) {
+  const std::string asked = drive("vdb"), other = drive("vdc");
+  node->create("data1", asked);
+  node->create("data2", other);
+  node->await(node->volumes.detach("data1"));
+  node->await(node->volumes.detach("data2"));
+  devices->unplug(other);
+  int looks = 0;
+  devices->before = [&](std::string_view call) {
+    if (call != "look" || ++looks != 2) return;
+    std::filesystem::copy_file(other, asked, std::filesystem::copy_options::overwrite_existing);
+  };
+  BOOST_TEST(kind_of([&] { node->await(node->volumes.attach_from("data1", asked)); }) == "conflict");
+  devices->before = nullptr;
+  BOOST_TEST(looks == 2);
+  BOOST_TEST(devices->mapped() == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(an_unknown_name_is_said_to_be_unknown) {
   BOOST_TEST(kind_of([&] { node->await(node->volumes.attach("data9")); }) == "no_such_volume");
   BOOST_TEST(kind_of([&] { node->await(node->volumes.detach("data9")); }) == "no_such_volume");
