@@ -24,7 +24,7 @@ asio::awaitable<void> RotationDriver::act(action::ProveKek prove) {
   const auto entry = co_await store().get(store_key::generation(prove.generation));
   if (!entry) {
     throw Error(errc::store_damaged, {"read", "the record of KEK generation " + std::to_string(prove.generation),
-                                      "It is missing; abort the rotation and start another."});
+                                      "It is missing: restore the store from a backup."});
   }
   co_await member(prove.member).prove_kek(parse_kek_record(entry->value));
   co_await record(event::Proved{prove.member, prove.generation}, {});

@@ -142,7 +142,7 @@ void self_test(ESYS_CONTEXT* esys, const TpmFacts& facts, StorageAlgorithm algor
         errc::tpm_unsuitable,
         {"use", "the TPM (" + facts.printed() + ")",
          std::string("Its self-test failed (") + error.what() +
-             "): try an RSA storage key (storage_key in the configuration), another TPM, or software protection."});
+             "): use another TPM, or software protection."});
   }
 }
 

@@ -122,7 +122,7 @@ StorageKey restore_storage_key(ESYS_CONTEXT* esys, const StorageKey& key, TPM2_H
   if (primary.public_area != key.public_area) {
     throw Error(errc::tpm_cleared, {"find this node's storage key in", "the TPM",
                                     "The TPM was cleared, or is another one: open the volumes with the recovery key "
-                                    "(volcryptctl recovery open), or admit this node again."});
+                                    "(volcryptctl recovery open), then make a new cluster."});
   }
   return persist(esys, primary, first);
 }
