@@ -14,7 +14,7 @@ volcrypt_test(NAME image_volume TIER image
 # Each step of each header write fails or crashes: see tests/support/failpoints.hpp.
 add_executable(dmvolume_step dmvolume_step.cpp)
 target_link_libraries(dmvolume_step PRIVATE volcrypt_test_images)
-volcrypt_test(NAME image_volume_crash TIER image TIMEOUT 1200
+volcrypt_test(NAME image_volume_crash UNTHREADED TIER image TIMEOUT 1200
   SOURCES dmvolume_crash_test.cpp
   LIBS volcrypt_test_images volcrypt_failing_program)
 target_compile_definitions(image_volume_crash PRIVATE VOLCRYPT_STEP_PROGRAM="$<TARGET_FILE:dmvolume_step>")

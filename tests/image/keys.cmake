@@ -3,11 +3,9 @@ volcrypt_test(NAME keys_software_store TIER image
               SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_software_store.cpp
                       ${CMAKE_SOURCE_DIR}/tests/support/kek_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_replaced_files.cpp
               LIBS volcrypt_keys)
-if(NOT VOLCRYPT_SANITIZE MATCHES "thread")  # one thread, and a search that would go through the sanitizer's memory
-  volcrypt_test(NAME keys_wipe TIER image
-                SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_wipe.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp
-                LIBS volcrypt_keys)
-endif()
+volcrypt_test(NAME keys_wipe UNTHREADED TIER image
+              SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_wipe.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp
+              LIBS volcrypt_keys)
 volcrypt_test(NAME keys_cut_writes TIER image
               SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_cut_writes.cpp ${CMAKE_SOURCE_DIR}/tests/support/failing_calls.cpp
               LIBS volcrypt_keys)

@@ -10,9 +10,8 @@ volcrypt_test(NAME volumes_image TIER image
               LIBS volcrypt_test_node)
 add_executable(volumes_scenario volumes_scenario.cpp)
 target_link_libraries(volumes_scenario PRIVATE volcrypt_test_node)
-volcrypt_test(NAME volumes_crash TIER image TIMEOUT 1800
+volcrypt_test(NAME volumes_crash UNTHREADED TIER image TIMEOUT 1800 COST 1000
               SOURCES volumes_crash.cpp ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
               LIBS volcrypt_test_node volcrypt_failing_program)
 target_compile_definitions(volumes_crash PRIVATE VOLCRYPT_VOLUMES_SCENARIO="$<TARGET_FILE:volumes_scenario>")
 add_dependencies(volumes_crash volumes_scenario)
-set_tests_properties(volumes_crash PROPERTIES COST 1000)  # the longest: it begins first, others run beside it

@@ -6,8 +6,6 @@ volcrypt_test(NAME tpm_bus TIER tpm SOURCES tpm_bus.cpp ${CMAKE_SOURCE_DIR}/test
               LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_conformance TIER tpm
               SOURCES tpm_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_replaced_files.cpp ${tpm_support} LIBS volcrypt_tpm)
-if(NOT VOLCRYPT_SANITIZE MATCHES "thread")  # as keys_wipe
-  volcrypt_test(NAME tpm_wipe TIER tpm SOURCES tpm_wipe.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp ${tpm_support}
-                LIBS volcrypt_tpm)
-endif()
+volcrypt_test(NAME tpm_wipe UNTHREADED TIER tpm SOURCES tpm_wipe.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp ${tpm_support}
+              LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_soak TIER tpm SOURCES tpm_soak.cpp ${tpm_support} LIBS volcrypt_tpm)
