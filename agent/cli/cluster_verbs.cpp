@@ -35,6 +35,14 @@ std::string pcr_policy(const json::value& info) {
                                                                : ", this boot is NOT approved");
 }
 
+std::string recovery_key(const json::value& info) {
+  const std::string at = text_at(info, {"recovery", "verifiedAt"});
+  if (text_at(info, {"recovery", "verified"}) == "yes") return "verified at " + at;
+  if (at == "-") return "never verified";
+  const std::string since = text_at(info, {"recovery", "unverifiedSinceGeneration"});
+  return since == "-" ? "not known whether verified" : "not verified since KEK generation " + since;
+}
+
 std::string describe(const json::value& info) {
   Listing listing;
   const auto* cluster = find(info, {"cluster"});
@@ -59,8 +67,7 @@ std::string describe(const json::value& info) {
     listing.add("Last rotation failure", failure);
   }
   listing.add("PCR policy", pcr_policy(info));
-  const bool verified = text_at(info, {"recovery", "verified"}) == "yes";
-  listing.add("Recovery key", verified ? "verified at " + text_at(info, {"recovery", "verifiedAt"}) : "never verified");
+  listing.add("Recovery key", recovery_key(info));
   listing.add("Agent version", text_at(info, {"version"}));
   if (const auto warnings = lines_of(info, {"warnings"}); !warnings.empty()) listing.add("Warnings", warnings);
   return listing.text();

@@ -36,10 +36,11 @@ struct ClusterInfo {
   EncryptionState encryption;
   RotationView rotation;
   std::vector<KekRecordSummary> generations;
-  keys::BootReport boot;  // effective PCR policy
-  bool recovery_verified = false;
-  std::string recovery_verified_at;   // RFC 3339, empty when never
-  std::vector<std::string> warnings;  // sentences: no PCRs bound, recovery key never verified, what failed...
+  keys::BootReport boot;                       // effective PCR policy
+  bool recovery_verified = false;              // of every recovery blob that is there now
+  std::string recovery_verified_at;            // RFC 3339, the last time; empty when never
+  std::optional<Generation> unverified_since;  // the lowest one whose blob was not opened by then
+  std::vector<std::string> warnings;           // sentences: no PCRs bound, recovery key never verified, what failed...
 };
 
 struct EnableCheck {
@@ -72,7 +73,7 @@ class ClusterService {
   asio::awaitable<void>
   reconsider_retirement();  // a drive came back and was rewrapped: perhaps its old generation can go
   asio::awaitable<RotationView> rotation();
-  asio::awaitable<void> recovery_was_verified(std::string when);  // RFC 3339
+  asio::awaitable<void> recovery_was_verified(std::string when, std::vector<Bytes> names);  // RFC 3339; of the KEKs
 
  private:
   struct State;

@@ -1,5 +1,6 @@
 // ClusterService::info(): what `get clusterinfo` shows, warnings included, and the note that the recovery key was
 // verified. Read from the store each time; a part that cannot be read is a warning, not a failure.
+#include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <map>
 
@@ -13,21 +14,34 @@ namespace volcrypt::cluster {
 
 namespace {
 
-const JsonDocument verified_document{"the note that the recovery key was verified", 4096, 2, errc::store_damaged};
+const JsonDocument verified_document{"the note that the recovery key was verified", 65536, 2, errc::store_damaged};
 
-std::string render_verified(const std::string& when) {
+struct Verified {
+  std::string at;
+  std::vector<Bytes> names;  // the KEKs whose blobs were opened
+};
+
+std::string render_verified(const Verified& verified) {
   auto object = documents::begin();
-  object["at"] = when;
+  object["at"] = verified.at;
+  boost::json::array names;
+  for (const Bytes& name : verified.names) names.emplace_back(to_base64(name));
+  object["names"] = std::move(names);
   return boost::json::serialize(object);
 }
 
-std::string parse_verified(std::string_view text) {
+Verified parse_verified(std::string_view text) {
   const auto object = parse_object(text, verified_document);
   MemberReader members(object, verified_document);
   documents::check_version(members, verified_document);
-  std::string when(members.text("at"));
+  Verified verified;
+  verified.at = members.text("at");
+  if (members.has("names")) {  // a note from before they were kept covers nothing
+    for (const std::string_view name : documents::texts(members, "names"))
+      verified.names.push_back(documents::read(members, "names", [&] { return from_base64(name); }));
+  }
   members.finish();
-  return when;
+  return verified;
 }
 
 std::string role_of(Generation number, const EncryptionState& state) {
@@ -78,12 +92,32 @@ asio::awaitable<void> ClusterService::State::add_key_warnings(ClusterInfo& info)
   }
 }
 
+// Verified means: every blob that is there now was opened, each told by its KEK's Name.
+asio::awaitable<void> ClusterService::State::add_recovery(ClusterInfo& info) {
+  try {
+    Verified verified;
+    if (const auto note = co_await stored(store_key::recovery_verified)) verified = parse_verified(note->value);
+    info.recovery_verified_at = verified.at;
+    for (const auto& entry : co_await store.list(std::string(store_key::recoveries))) {
+      const auto blob = parse_recovery_blob(entry.value);
+      if (std::ranges::find(verified.names, blob.name) != verified.names.end()) continue;
+      info.unverified_since = std::min(info.unverified_since.value_or(blob.generation), blob.generation);
+    }
+  } catch (const Error& error) {
+    info.warnings.push_back(std::string("Whether the recovery key opens the blobs is not known: ") + error.what());
+    co_return;
+  }
+  info.recovery_verified = !info.recovery_verified_at.empty() && !info.unverified_since;
+  if (info.recovery_verified) co_return;
+  const std::string lacks = info.recovery_verified_at.empty()
+                                ? "was never verified"
+                                : "is not verified since KEK generation " + std::to_string(*info.unverified_since);
+  info.warnings.push_back("The recovery key " + lacks + ": run `volcryptctl recovery verify`.");
+}
+
 void ClusterService::State::add_warnings(ClusterInfo& info) {
   if (!started) info.warnings.push_back("The cluster's work is not resumed; see the journal of volcryptd.");
   if (!not_adopted.empty()) info.warnings.push_back("This node has not adopted the membership: " + not_adopted);
-  if (!info.recovery_verified) {
-    info.warnings.push_back("The recovery key was never verified: run `volcryptctl recovery verify`.");
-  }
   if (info.encryption.protection == keys::Protection::software) {
     info.warnings.push_back("Software protection: drives are protected when they leave, whole servers are not.");
   }
@@ -105,20 +139,18 @@ asio::awaitable<ClusterInfo> ClusterService::info() {
   if (!entry) co_return info;
   info.membership = parse_membership(parse_signed_membership(entry->value).document);
   info.generations = co_await state.generations(info.encryption);
-  if (const auto verified = co_await state.stored(store_key::recovery_verified)) {
-    info.recovery_verified = true;
-    info.recovery_verified_at = parse_verified(verified->value);
-  }
+  co_await state.add_recovery(info);
   co_await state.add_boot_state(info);
   co_await state.add_key_warnings(info);
   state.add_warnings(info);
   co_return info;
 }
 
-asio::awaitable<void> ClusterService::recovery_was_verified(std::string when) {
+asio::awaitable<void> ClusterService::recovery_was_verified(std::string when, std::vector<Bytes> names) {
   co_await state_->ready();
   const auto before = co_await state_->stored(store_key::recovery_verified);
-  co_await state_->put(std::string(store_key::recovery_verified), render_verified(when), before ? before->modified : 0);
+  std::string note = render_verified({std::move(when), std::move(names)});
+  co_await state_->put(std::string(store_key::recovery_verified), std::move(note), before ? before->modified : 0);
 }
 
 }  // namespace volcrypt::cluster

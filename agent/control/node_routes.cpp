@@ -70,7 +70,9 @@ asio::awaitable<http::Response> Routes::recovery_verified(http::Request request)
                                     "There is no KEK yet: run `volcryptctl enable cluster-encryption` first."});
   }
   const std::string when = now_rfc3339();
-  co_await services_.cluster().recovery_was_verified(when);
+  std::vector<Bytes> opened;
+  for (const auto& blob : bundle.blobs) opened.push_back(blob.name);
+  co_await services_.cluster().recovery_was_verified(when, std::move(opened));
   co_return answer(json::object{{"changed", true}, {"verifiedAt", when}});
 }
 

@@ -60,6 +60,14 @@ json::object render(const dm::Description& description) {
           {"workqueues", description.workqueues == dm::Workqueues::bypassed ? "bypassed" : "used"}};
 }
 
+json::object render_recovery(const cluster::ClusterInfo& info) {
+  json::value since;
+  if (info.unverified_since) since = *info.unverified_since;
+  return {{"verified", info.recovery_verified},
+          {"verifiedAt", text_or_null(info.recovery_verified_at)},
+          {"unverifiedSinceGeneration", since}};
+}
+
 }  // namespace
 
 std::string to_text(cluster::EncryptionPhase phase) {
@@ -132,8 +140,7 @@ json::object render(const cluster::ClusterInfo& info) {
           {"rotation", render(info.rotation)},
           {"generations", std::move(generations)},
           {"bootState", render(info.boot)},
-          {"recovery",
-           json::object{{"verified", info.recovery_verified}, {"verifiedAt", text_or_null(info.recovery_verified_at)}}},
+          {"recovery", render_recovery(info)},
           {"warnings", texts(info.warnings)}};
 }
 

@@ -188,6 +188,25 @@ BOOST_AUTO_TEST_CASE(recovery_is_verified_with_the_right_key_only) {
   BOOST_TEST(foreign.status == 9);  // the drive is not ours, told before any passphrase is asked
 }
 
+BOOST_AUTO_TEST_CASE(after_a_rotation_the_recovery_key_counts_as_verified_only_when_it_opened_the_new_blob) {
+  enabled();
+  const auto verify = [&] {
+    must({"recovery", "verify", "--recovery-file", recovery_file}, {recovery_passphrase});
+    BOOST_TEST(info().at("recovery").at("verified").as_bool());
+    BOOST_TEST(info().at("recovery").at("unverifiedSinceGeneration").is_null());
+    BOOST_TEST(!holds(ctl({"get", "clusterinfo"}).out, "recovery verify"));
+  };
+  verify();
+  must({"rotate", "cluster-root-key", "--wait", "--timeout", "100"});
+  BOOST_TEST(!info().at("recovery").at("verified").as_bool());
+  BOOST_TEST(info().at("recovery").at("unverifiedSinceGeneration").to_number<int>() == 2);
+  const std::string table = ctl({"get", "clusterinfo"}).out;
+  BOOST_TEST(holds(table, "not verified since KEK generation 2\n"));
+  BOOST_TEST(
+      holds(table, "The recovery key is not verified since KEK generation 2: run `volcryptctl recovery verify`."));
+  verify();
+}
+
 BOOST_AUTO_TEST_CASE(volumes_that_do_not_exist_and_devices_that_are_wrong) {
   enabled();
   BOOST_TEST(ctl({"get", "volumes"}).out == "NAME  STATE  KEK  SIZE  DEVICE  MAPPING\n");

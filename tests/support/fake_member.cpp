@@ -13,9 +13,12 @@ using namespace cluster;
 
 namespace {
 
+Bytes name_of(Generation generation) { return {0, 0x0B, static_cast<std::uint8_t>(generation)}; }
+
 Transaction put_recovery(Generation generation) {
   keys::RecoveryBlob blob;
   blob.generation = generation;
+  blob.name = name_of(generation);
   Transaction transaction;
   transaction.then.emplace_back(Put{store_key::recovery(generation), to_json(blob)});
   return transaction;
@@ -66,6 +69,7 @@ asio::awaitable<keys::KekRecord> FakeMember::create_kek(Generation generation) {
   co_await pass("created");
   keys::KekRecord record;
   record.generation = generation;
+  record.name = name_of(generation);
   co_return record;
 }
 

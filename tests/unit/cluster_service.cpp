@@ -26,6 +26,16 @@ struct Fixture : Machine {
   void fail(const std::string& operation) {
     agent->member.around = [operation](std::string name) { return refuse_when(name == operation); };
   }
+  std::vector<Bytes> blob_names() {
+    std::vector<Bytes> names;
+    for (const auto& entry : agent->wait(store.list("recovery/")))
+      names.push_back(parse_recovery_blob(entry.value).name);
+    return names;
+  }
+  static bool contains(const ClusterInfo& info, const std::string& part) {
+    return std::any_of(info.warnings.begin(), info.warnings.end(),
+                       [&](const std::string& warning) { return warning.find(part) != std::string::npos; });
+  }
   void heal() { agent->member.around = nullptr; }
   static asio::awaitable<void> refuse_when(bool failing) {
     if (failing) throw Error(errc::sealed_out, {"do", "it", ""});
@@ -239,17 +249,13 @@ BOOST_FIXTURE_TEST_CASE(a_newer_membership_replaces_the_old_one_and_an_older_one
 
 BOOST_FIXTURE_TEST_CASE(status_tells_what_is_weak, Fixture) {
   agent->become_encrypted();
-  const auto contains = [](const ClusterInfo& info, const std::string& part) {
-    return std::any_of(info.warnings.begin(), info.warnings.end(),
-                       [&](const std::string& warning) { return warning.find(part) != std::string::npos; });
-  };
   auto info = agent->wait(service().info());
   BOOST_TEST(contains(info, "never verified"));
   BOOST_TEST(contains(info, "Software protection"));
   BOOST_REQUIRE(info.generations.size() == 1u);
   BOOST_TEST(info.generations[0].role == "current");
-  agent->wait(service().recovery_was_verified("2026-01-02T03:04:05Z"));
-  agent->wait(service().recovery_was_verified("2026-01-03T03:04:05Z"));
+  agent->wait(service().recovery_was_verified("2026-01-02T03:04:05Z", blob_names()));
+  agent->wait(service().recovery_was_verified("2026-01-03T03:04:05Z", blob_names()));
   node.key_warnings = {"A thing to mend."};
   BOOST_TEST(contains(agent->wait(service().info()), node.name + ": A thing to mend."));
   fail("key_warnings");
@@ -259,6 +265,46 @@ BOOST_FIXTURE_TEST_CASE(status_tells_what_is_weak, Fixture) {
   BOOST_TEST(info.recovery_verified_at == "2026-01-03T03:04:05Z");
   BOOST_TEST(!contains(info, "never verified"));
   BOOST_TEST(contains(info, "boot state is not known"));
+}
+
+BOOST_FIXTURE_TEST_CASE(recovery_is_verified_only_while_every_blob_was_opened, Fixture) {
+  agent->become_encrypted();
+  node.volumes["gone"] = {1, Drive::absent};  // keeps generation 1 and its blob
+  const auto first = blob_names();
+  agent->wait(service().recovery_was_verified("2026-01-02T03:04:05Z", first));
+  BOOST_TEST(agent->wait(service().info()).recovery_verified);
+  for (const Generation number : {2u, 3u}) {
+    agent->rotate();
+    const auto info = agent->wait(service().info());
+    BOOST_TEST(info.encryption.current == number);
+    BOOST_TEST(!info.recovery_verified);
+    BOOST_TEST((info.unverified_since == Generation{2}));
+    BOOST_TEST(contains(info, "not verified since KEK generation 2"));
+  }
+  agent->wait(service().recovery_was_verified("2026-01-03T03:04:05Z", first));  // seen before the rotations
+  BOOST_TEST(!agent->wait(service().info()).recovery_verified);
+  agent->wait(service().recovery_was_verified("2026-01-04T03:04:05Z", blob_names()));
+  const auto info = agent->wait(service().info());
+  BOOST_TEST(info.recovery_verified);
+  BOOST_TEST(info.recovery_verified_at == "2026-01-04T03:04:05Z");
+  BOOST_TEST(!info.unverified_since.has_value());
+  BOOST_TEST(!contains(info, "recovery verify"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_note_of_verification_without_names_covers_nothing, Fixture) {
+  agent->become_encrypted();
+  const auto write_note = [&](const std::string& text) {
+    Transaction transaction;
+    transaction.then.emplace_back(Put{"recovery-verified", text});
+    BOOST_REQUIRE(agent->wait(store.commit(std::move(transaction))).has_value());
+    return agent->wait(service().info());
+  };
+  const auto old = write_note(R"({"version":1,"at":"2026-01-02T03:04:05Z"})");
+  BOOST_TEST(!old.recovery_verified);
+  BOOST_TEST(contains(old, "not verified since KEK generation 1"));
+  const auto damaged = write_note(R"({"version":1,"at":"2026-01-02T03:04:05Z","names":[7]})");
+  BOOST_TEST(!damaged.recovery_verified);
+  BOOST_TEST(contains(damaged, "is not known"));
 }
 
 BOOST_AUTO_TEST_CASE(a_rotation_over_three_members_waits_for_the_one_that_is_down) {
