@@ -1,5 +1,5 @@
-// Create, attach, detach and rewrap, see volume.hpp. Erase is in erase.cpp, backup and restore in header_backup.cpp,
-// the refusals in formattable.cpp.
+// Create, attach, detach, rewrap and its taking back, see volume.hpp. Erase is in erase.cpp, backup and restore in
+// header_backup.cpp, the refusals in formattable.cpp.
 #include "dmtarget/volume.hpp"
 
 #include <sys/stat.h>
@@ -156,6 +156,20 @@ Changed rewrap(const std::string& device, const Token& token) {
                  "Its DEK is wrapped by generation " + std::to_string(header.token().generation) + " already, and " +
                      std::to_string(token.generation) + " is older."});
   header.replace_token(token);
+  return Changed::yes;
+}
+
+Changed take_back(const std::string& device, const Rewrap& rewrap) {
+  if (!is_same_volume(rewrap.before, rewrap.after))
+    throw Error(errc::invalid_argument,
+                {"take back the rewrap of", device, "The two tokens are not of one volume, or describe it otherwise."});
+  LuksHeader header = LuksHeader::open(device);
+  header.check_description();
+  if (header.token() == rewrap.before) return Changed::no;
+  if (!(header.token() == rewrap.after))
+    throw Error(errc::header_changed,
+                {"take back the rewrap of", device, "It carries neither the new wrap nor the old one."});
+  header.replace_token(rewrap.before);
   return Changed::yes;
 }
 

@@ -41,6 +41,14 @@ Changed detach(const std::string& name);  // errc::device_busy when in use
 // Replaces the token by one with the same identity and a newer wrap; one header write.
 Changed rewrap(const std::string& device, const Token& token);
 
+// Takes a rewrap back: the wrap `before` where `after` is, the token that the caller itself wrote a moment ago. The
+// only way to an older generation, hence narrow: a header with any other token than these two is errc::header_changed
+// and is left as it is; one with `before` already is Changed::no.
+struct Rewrap {
+  Token before, after;
+};
+Changed take_back(const std::string& device, const Rewrap& rewrap);
+
 // Crypto-erase: both header copies and the keyslot area overwritten with zeros and flushed, then discard of the whole
 // device where it can. The mapping must be gone. After a crash in between, the header is gone or the volume still
 // opens.

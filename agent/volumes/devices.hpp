@@ -51,6 +51,7 @@ class Devices {
   virtual dm::Changed attach(const std::string& device, const dm::Token& proved, const Secret& key) = 0;
   virtual dm::Changed detach(const std::string& name) = 0;
   virtual dm::Changed rewrap(const std::string& device, const dm::Token& token) = 0;
+  virtual dm::Changed take_back(const std::string& device, const dm::Rewrap& rewrap) = 0;
   // The header on the device, read again, opens with this key: the volume key's digest says so.
   virtual void verify_key(const std::string& device, const Secret& key) = 0;
   virtual void erase(const std::string& device, const Uuid& volume) = 0;

@@ -113,6 +113,10 @@ dm::Changed DmDevices::rewrap(const std::string& device, const dm::Token& token)
   return dm::rewrap(block_node(device), token);
 }
 
+dm::Changed DmDevices::take_back(const std::string& device, const dm::Rewrap& rewrap) {
+  return dm::take_back(block_node(device), rewrap);
+}
+
 void DmDevices::verify_key(const std::string& device, const Secret& key) {
   dm::LuksHeader::open(block_node(device)).verify_volume_key(key);
 }

@@ -27,6 +27,7 @@ class DmDevices final : public Devices {
   dm::Changed attach(const std::string& device, const dm::Token& proved, const Secret& key) override;
   dm::Changed detach(const std::string& name) override;
   dm::Changed rewrap(const std::string& device, const dm::Token& token) override;
+  dm::Changed take_back(const std::string& device, const dm::Rewrap& rewrap) override;
   void verify_key(const std::string& device, const Secret& key) override;
   void erase(const std::string& device, const Uuid& volume) override;
   Bytes backup_header(const std::string& device) override;

@@ -37,8 +37,21 @@ asio::awaitable<std::shared_ptr<Rewrapped>> VolumeService::State::change_wrap(cl
   co_return work;
 }
 
+// The old wrap is known to open, the new one is not. Where this fails, the header backup still has the old wrap.
+asio::awaitable<void> VolumeService::State::put_back(const Rewrapped& work) {
+  const auto do_take_back = [device = work.device, change = dm::Rewrap{work.before, work.after}](Devices& d) {
+    return d.take_back(device, change);
+  };
+  try {
+    co_await on_device("put back the old wrap on " + work.device, map_deadline, do_take_back);
+  } catch (const Error& error) {
+    runtime::log(runtime::Severity::warning, "the old wrap of a volume could not be put back, ignoring",
+                 {{"volume", work.record.name}, {"device", work.device}, {"cause", error.what()}});
+  }
+}
+
 asio::awaitable<void> VolumeService::State::verify_and_record(std::shared_ptr<Rewrapped> work) {
-  std::optional<Error> failure;
+  std::optional<Error> failure;  // the cause that is told, whatever becomes of the old wrap
   try {
     const Sighting now = co_await look(work->device);
     if (now.token != work->after)
@@ -53,12 +66,7 @@ asio::awaitable<void> VolumeService::State::verify_and_record(std::shared_ptr<Re
     failure = error;
   }
   if (failure) {
-    if (work->before != work->after) {  // the old wrap is known to open: put it back
-      const auto do_rewrap = [device = work->device, token = work->before](Devices& d) {
-        return d.rewrap(device, token);
-      };
-      co_await on_device("put back the old wrap on " + work->device, map_deadline, do_rewrap);
-    }
+    if (work->before != work->after) co_await put_back(*work);
     throw *failure;
   }
   const auto do_backup_header = [device = work->device](Devices& d) { return d.backup_header(device); };

@@ -90,6 +90,7 @@ struct VolumeService::State {
                                      std::vector<std::shared_ptr<Rewrapped>>& into);
   asio::awaitable<void> finish_rewrap(std::shared_ptr<Rewrapped> work);
   asio::awaitable<std::shared_ptr<Rewrapped>> change_wrap(cluster::VolumeRecord record, Sighting drive, Generation to);
+  asio::awaitable<void> put_back(const Rewrapped& work);  // of a rewrap whose check failed; the caller keeps it
   asio::awaitable<void> verify_and_record(std::shared_ptr<Rewrapped> work);
 
   void note_failure(const std::string& name, const boost::system::system_error& error);

@@ -124,6 +124,19 @@ BOOST_AUTO_TEST_CASE(rewrap_leaves_the_old_or_the_new_token) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_rewrap_taken_back_leaves_the_old_or_the_new_token) {
+  Scene scene;
+  dm::rewrap(scene.image.file, scene.next);
+  auto program = scene.program(
+      {"take_back", scene.drive, scene.keep("before", scene.image.token), scene.keep("after", scene.next)});
+  fail_everywhere(scene, program, [&](int status) {
+    Found found = look(scene.drive, scene.image.key, scene.image.token, scene.next);
+    bool is_old_or_new = found == Found::old_token || found == Found::new_token;
+    BOOST_TEST(is_old_or_new);
+    if (status == 0) BOOST_TEST((found == Found::old_token));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(rewrap_after_a_repair_leaves_the_old_or_the_new_token) {
   for (Copy copy : {Copy::primary, Copy::secondary}) {
     Scene scene;

@@ -1,6 +1,7 @@
 // Does one verb of dmtarget/volume.hpp on a plain file, for the crash tests to end it at each of its steps. Not a test.
-//   dmvolume_step create FILE TOKEN KEY | rewrap FILE TOKEN | restore FILE BACKUP UUID | erase FILE UUID | open FILE
-// TOKEN, KEY and BACKUP are files with the token's JSON, a test's volume key and a header backup.
+//   dmvolume_step create FILE TOKEN KEY | rewrap FILE TOKEN | take_back FILE BEFORE AFTER | restore FILE BACKUP UUID |
+//   erase FILE UUID | open FILE
+// TOKEN, BEFORE, AFTER, KEY and BACKUP are files with the token's JSON, a test's volume key and a header backup.
 // Exit status: 0 done, 1 an Error (its text on standard error), 2 wrong arguments.
 #include <iostream>
 #include <map>
@@ -25,6 +26,10 @@ const std::map<std::string, void (*)(const Arguments&)> verbs = {
        dm::create(to.at(0), token_in(to.at(1)), Secret::copy_of(test::content_of(to.at(2))), dm::ExistingData::refuse);
      }},
     {"rewrap", [](const Arguments& to) { dm::rewrap(to.at(0), token_in(to.at(1))); }},
+    {"take_back",
+     [](const Arguments& to) {
+       dm::take_back(to.at(0), {token_in(to.at(1)), token_in(to.at(2))});
+     }},
     {"restore",
      [](const Arguments& to) { dm::restore_header(to.at(0), test::content_of(to.at(1)), Uuid::parse(to.at(2))); }},
     {"erase", [](const Arguments& to) { dm::erase(to.at(0), Uuid::parse(to.at(1))); }},

@@ -94,6 +94,36 @@ BOOST_AUTO_TEST_CASE(rewrap_refuses_another_identity_and_an_older_generation) {
   BOOST_TEST((content_of(image.file) == before));
 }
 
+BOOST_AUTO_TEST_CASE(a_rewrap_is_taken_back_to_the_very_token_of_before_and_only_once) {
+  VolumeImage image;
+  const dm::Rewrap change{image.token, rewrapped(image.token)};
+  BOOST_TEST((dm::take_back(image.file, change) == Changed::no));
+  BOOST_REQUIRE((dm::rewrap(image.file, change.after) == Changed::yes));
+  BOOST_TEST((dm::take_back(image.file, change) == Changed::yes));
+  check_opens(image.file, image.token, image.key);
+  BOOST_TEST((dm::take_back(image.file, change) == Changed::no));
+  BOOST_TEST((dm::rewrap(image.file, change.after) == Changed::yes));
+}
+
+BOOST_AUTO_TEST_CASE(taking_back_a_rewrap_refuses_any_other_token_on_the_drive_and_another_identity) {
+  VolumeImage image;
+  const dm::Rewrap change{image.token, rewrapped(image.token)};
+  const dm::Token newer = rewrapped(change.after);
+  BOOST_REQUIRE((dm::rewrap(image.file, newer) == Changed::yes));
+  Bytes before = content_of(image.file);
+  BOOST_CHECK_EXCEPTION(dm::take_back(image.file, change), Error, with(errc::header_changed));
+  dm::Rewrap similar{image.token, newer};  // the drive's own generation, another wrap
+  similar.after.nonce[0] ^= 1;
+  BOOST_CHECK_EXCEPTION(dm::take_back(image.file, similar), Error, with(errc::header_changed));
+  dm::Rewrap renamed{image.token, newer};
+  renamed.before.name = "other";
+  BOOST_CHECK_EXCEPTION(dm::take_back(image.file, renamed), Error, with(errc::invalid_argument));
+  dm::Rewrap foreign{image.token, newer};
+  foreign.before.volume = Uuid::random();
+  BOOST_CHECK_EXCEPTION(dm::take_back(image.file, foreign), Error, with(errc::invalid_argument));
+  BOOST_TEST((content_of(image.file) == before));
+}
+
 BOOST_AUTO_TEST_CASE(erase_leaves_no_header_and_refuses_the_wrong_volume) {
   VolumeImage image;
   Bytes before = content_of(image.file);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <future>
 
+#include "dmtarget/luks.hpp"
 #include "tests/support/volumes_fixture.hpp"
 
 namespace volcrypt::volumes {
@@ -58,6 +59,35 @@ struct StrayDrive : NodeFixture {
 
   std::string stray = drive("vdb"), outcome;
   std::promise<void> opening, retired;
+};
+
+// A volume whose rewrap to generation 2 is written and then fails its check.
+struct IllCheck : NodeFixture {
+  IllCheck() {
+    node->create("data1", device);
+    old = devices->look(device).token;
+    node->make_current(2);
+  }
+
+  void rewrap_failing_at(std::string_view call) {
+    std::atomic<int> failures = 0;
+    devices->before = [&, this](std::string_view now) {
+      if (now == "take_back" && put_back_fails) throw Error(errc::device_unreadable, {"put back", device, ""});
+      if (now != call || failures != 0 || dm::LuksHeader::open(device).token().generation != 2) return;
+      ++failures;
+      throw Error(errc::wrong_key, {"check", "the wrap in this test", ""});
+    };
+    const auto progress = node->await(node->volumes.rewrap_all(2));
+    devices->before = nullptr;
+    BOOST_TEST(failures == 1);
+    BOOST_TEST(progress.done == 0U);
+    BOOST_REQUIRE(progress.failures.size() == 1U);
+    BOOST_TEST(progress.failures.front().find("cannot check the wrap in this test") != std::string::npos);
+  }
+
+  std::string device = drive("vdb");
+  dm::Token old;
+  bool put_back_fails = false;
 };
 
 }  // namespace
@@ -157,6 +187,31 @@ BOOST_AUTO_TEST_CASE(a_drive_that_fails_keeps_its_old_wrap_and_does_not_stop_the
   devices->repair(bad);
   BOOST_TEST(header_generation(bad) == 1U);
   BOOST_TEST(node->await(node->volumes.rewrap_all(2)).done == 2U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_rewrap_that_fails_its_check_puts_the_old_wrap_back_and_tells_the_cause, IllCheck) {
+  for (const std::string_view failing : {"look", "verify_key"}) {
+    BOOST_TEST_CONTEXT(failing) {
+      rewrap_failing_at(failing);
+      BOOST_TEST((devices->look(device).token == old));
+      BOOST_TEST((node->await(node->volumes.census()) == std::set<Generation>{1}));
+    }
+  }
+  reboot();
+  node->await(node->volumes.start());
+  BOOST_TEST((condition("data1") == Condition::attached));
+  BOOST_TEST(node->await(node->volumes.rewrap_all(2)).done == 1U);
+  BOOST_TEST(header_generation(device) == 2U);
+  node->forget(1);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_put_back_that_fails_does_not_hide_why_it_was_tried, IllCheck) {
+  put_back_fails = true;
+  rewrap_failing_at("verify_key");
+  BOOST_TEST(header_generation(device) == 2U);
+  BOOST_TEST((node->await(node->volumes.census()) == std::set<Generation>{1, 2}));
+  BOOST_TEST(node->await(node->volumes.rewrap_all(2)).done == 1U);
+  BOOST_TEST((node->await(node->volumes.census()) == std::set<Generation>{2}));
 }
 
 BOOST_AUTO_TEST_CASE(of_two_copies_the_attached_one_is_rewrapped_and_the_other_left_as_it_is) {

@@ -82,10 +82,15 @@ void check_mapping(Devices& devices, const std::string& drive, const dm::Token& 
 
 void check_header(Devices& devices, const std::string& drive, const std::string& other, dm::Token& token,
                   const Secret& key) {
+  dm::Rewrap change{token, token};
   token.generation = 2;
   token.nonce.fill(7);
+  change.after = token;
   promise(devices.rewrap(drive, token) == dm::Changed::yes, "rewrap changes the token");
   promise(devices.look(drive).token == token, "the new token is on the drive");
+  promise(devices.take_back(drive, change) == dm::Changed::yes, "a rewrap can be taken back");
+  promise(devices.look(drive).token == change.before, "the old token is on the drive again");
+  promise(devices.rewrap(drive, token) == dm::Changed::yes, "and it can be done again");
   promise(live(devices, token.name)->liveness == dm::Liveness::active, "rewrap leaves the mapping alone");
   devices.verify_key(drive, key);
   promise(kind_of_failure([&] { devices.verify_key(drive, Secret::random(volume_key_size)); }) == "wrong_key",

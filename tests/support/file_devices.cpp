@@ -221,6 +221,13 @@ dm::Changed FileDevices::rewrap(const std::string& device, const dm::Token& toke
   });
 }
 
+dm::Changed FileDevices::take_back(const std::string& device, const dm::Rewrap& rewrap) {
+  return step("take_back", [&] {
+    must_answer(device);
+    return dm::take_back(device, rewrap);
+  });
+}
+
 void FileDevices::verify_key(const std::string& device, const Secret& key) {
   return step("verify_key", [&] {
     must_answer(device);
