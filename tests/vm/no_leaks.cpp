@@ -37,7 +37,11 @@ void look_for_the_dek(Protection protection) {
 
   // A crash leaves no core with keys in it.
   machine.must("kill -SEGV $(systemctl show -p MainPID --value volcryptd.service); sleep 1");
-  machine.must("bash -c 'ulimit -c unlimited; sleep 60 & kill -SEGV $!; wait' || true");  // another program leaves one
+  // Another program leaves one there; its name is its own from exec on.
+  machine.must(
+      "bash -c 'ulimit -c unlimited; sleep 60 & until [ $(cat /proc/$!/comm) = sleep ]; do :; done; kill -SEGV $!; "
+      "wait' "
+      "|| true");
   BOOST_TEST(machine.must("cd /var/lib/volcrypt && ls -d core.* | cut -d. -f2") == "sleep\n");
   machine.must("rm /var/lib/volcrypt/core.*");
   machine.eventually("volcryptctl get clusterinfo >/dev/null");

@@ -138,11 +138,9 @@ void self_test(ESYS_CONTEXT* esys, const TpmFacts& facts, StorageAlgorithm algor
     const bool answered =
         error.code().category() != tss_category() || bare(static_cast<TSS2_RC>(error.code().value())) != 0;
     if (error.code() == errc::tpm_absent || !answered) throw;  // says nothing about the chip
-    throw Error(
-        errc::tpm_unsuitable,
-        {"use", "the TPM (" + facts.printed() + ")",
-         std::string("Its self-test failed (") + error.what() +
-             "): use another TPM, or software protection."});
+    throw Error(errc::tpm_unsuitable,
+                {"use", "the TPM (" + facts.printed() + ")",
+                 std::string("Its self-test failed (") + error.what() + "): use another TPM, or software protection."});
   }
 }
 
