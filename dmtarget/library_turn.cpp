@@ -1,7 +1,8 @@
-// The mutex of library_turn.hpp, and the note of who waits for udev under it.
+// Whose turn it is, and the note of who waits for udev in it.
 #include "dmtarget/library_turn.hpp"
 
 #include <algorithm>
+#include <condition_variable>
 #include <mutex>
 #include <optional>
 
@@ -17,39 +18,42 @@ struct Waiting {
   Clock::time_point since;
 };
 
-std::timed_mutex turn;
-std::mutex note;  // guards `waiting`, for moments
+std::mutex mutex;  // guards what follows, for moments; not a timed_mutex, whose locking the thread sanitizer cannot see
+std::condition_variable freed;
+bool taken = false;
 std::optional<Waiting> waiting;
-
-std::optional<Waiting> who_waits() {
-  std::lock_guard lock(note);
-  return waiting;
-}
 
 }  // namespace
 
 LibraryTurn::LibraryTurn(std::chrono::milliseconds patience) {
   const auto look =
       std::clamp<std::chrono::milliseconds>(patience / 4, std::chrono::milliseconds(1), std::chrono::milliseconds(500));
-  while (!turn.try_lock_for(look)) {
-    const std::optional<Waiting> other = who_waits();
-    if (!other || Clock::now() - other->since < patience) continue;
+  std::unique_lock lock(mutex);
+  while (!freed.wait_for(lock, look, [] { return !taken; })) {
+    if (!waiting || Clock::now() - waiting->since < patience) continue;
     throw Error(errc::timed_out, {"use", "device-mapper",
-                                  "udev does not answer: the attach of " + other->mapping_name +
+                                  "udev does not answer: the attach of " + waiting->mapping_name +
                                       " waits for it. Look at `systemctl status systemd-udevd`; `dmsetup udevcookies` "
                                       "shows what waits, `dmsetup udevcomplete_all` ends it."});
   }
+  taken = true;
 }
 
-LibraryTurn::~LibraryTurn() { turn.unlock(); }
+LibraryTurn::~LibraryTurn() {
+  {
+    std::lock_guard lock(mutex);
+    taken = false;
+  }
+  freed.notify_one();
+}
 
 UdevWait::UdevWait(const std::string& mapping_name) {
-  std::lock_guard lock(note);
+  std::lock_guard lock(mutex);
   waiting = Waiting{mapping_name, Clock::now()};
 }
 
 UdevWait::~UdevWait() {
-  std::lock_guard lock(note);
+  std::lock_guard lock(mutex);
   waiting.reset();
 }
 
