@@ -40,6 +40,7 @@ class FileDevices final : public volumes::Devices {
   bool present(dev_t number) override;
   volumes::Sighting look(const std::string& device) override;
   void inspect(const std::string& device) override;
+  volumes::HeaderArea header_area(const std::string& device) override;
   std::vector<dm::Mapping> mappings() override;
   dm::Description describe(const std::string& device, dm::Discards discards) override;
   void check_formattable(const std::string& device, dm::ExistingData existing) override;
