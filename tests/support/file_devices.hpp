@@ -28,6 +28,8 @@ class FileDevices final : public volumes::Devices {
   void leave_half_made(const std::string& name, const Uuid& volume);
   void break_down(const std::string& file);  // reads and writes fail with EIO from now on
   void repair(const std::string& file);
+  // Another drive under that name, or (empty) one that tells no WWN or serial number.
+  void set_identity(const std::string& file, const std::string& identity);
   void be_busy(bool busy);  // udev has events under way
   std::size_t mapped() const;
   // For tests that come in between; on the worker's thread, without a lock. May throw what the call may.
@@ -67,6 +69,7 @@ class FileDevices final : public volumes::Devices {
   std::map<std::string, dm::Mapping> live_;
   std::map<std::string, int> users_;
   std::set<std::string> deferred_;
+  std::map<std::string, std::string> identities_;
   bool busy_ = false;
 };
 
