@@ -80,7 +80,18 @@ void refuse_data(const BlockFile& file) {
 }
 
 void refuse_header_of_ours(const BlockFile& file) {
-  HeaderCopies copies = read_header_copies(read_header_area(file));
+  const Bytes area = read_header_area(file);
+  HeaderCopies copies = read_header_copies(area);
+  // What a restore would bring back is no data of somebody else's.
+  if (!copies.any_good() && looks_like_damaged_ours(copies, area))
+    throw Error(
+        errc::header_damaged,
+        {"format", file.path(),
+         "It carries what is left of a volcrypt header, which --erase-existing-data does not cover. Put it back "
+         "with `volcryptctl header restore NAME --device " +
+             file.path() +
+             "`; if that volume is really not needed, remove the remains with wipefs first. Nothing was "
+             "changed."});
   if (!copies.any_good() || copies.newest().subsystem != header_subsystem) return;
   throw Error(errc::device_not_blank,
               {"format", file.path(),

@@ -67,13 +67,18 @@ const Intent* Snapshot::intent_named(std::string_view name) const {
 }
 
 std::string to_json(const Intent& intent) {
-  return std::string(intent.verb == Intention::create ? "create " : "erase ") + cluster::to_json(intent.record);
+  if (intent.verb == Intention::create) return "create " + cluster::to_json(intent.record);
+  return "erase " + (intent.drive.empty() ? "" : intent.drive + ' ') + cluster::to_json(intent.record);
 }
 
 Intent parse_intent(std::string_view json) {
   Intent intent;
   if (take_prefix(json, "erase ")) {
     intent.verb = Intention::erase;
+    if (const std::size_t end = json.find(' '); !json.starts_with('{') && end != std::string_view::npos) {
+      intent.drive = json.substr(0, end);
+      json.remove_prefix(end + 1);
+    }
   } else if (!take_prefix(json, "create ")) {
     throw Error(errc::store_damaged, {"read", "a volume intent", "It starts with neither create nor erase."});
   }
@@ -215,9 +220,9 @@ asio::awaitable<void> Catalogue::begin(Intent intent, Revision encryption) {
   co_await commit("record the intent to create volume", name, std::move(transaction));
 }
 
-asio::awaitable<void> Catalogue::begin_erase(cluster::VolumeRecord record) {
+asio::awaitable<void> Catalogue::begin_erase(cluster::VolumeRecord record, std::string drive) {
   cluster::Transaction transaction;
-  transaction.then = {Put{intent_key(record.name), to_json(Intent{Intention::erase, record})}};
+  transaction.then = {Put{intent_key(record.name), to_json(Intent{Intention::erase, record, std::move(drive)})}};
   co_await commit("record the intent to erase volume", record.name, std::move(transaction));
 }
 

@@ -25,6 +25,7 @@ enum class Intention { create, erase };
 struct Intent {
   Intention verb = Intention::create;
   cluster::VolumeRecord record;
+  std::string drive{};  // of an erase: DriveFacts::identity of the drive on which it began; may be empty
 };
 
 struct Snapshot {
@@ -66,7 +67,7 @@ class Catalogue {
 
   // Each is one transaction. errc::conflict when somebody else changed what it stands on.
   asio::awaitable<void> begin(Intent intent, cluster::Revision encryption);  // name and intent must both be free
-  asio::awaitable<void> begin_erase(cluster::VolumeRecord record);
+  asio::awaitable<void> begin_erase(cluster::VolumeRecord record, std::string drive);  // see Intent
   asio::awaitable<void> abandon(std::string name);
   asio::awaitable<void> created(cluster::VolumeRecord record, Bytes header);  // ends the intent, if there is one
   asio::awaitable<void> changed(cluster::VolumeRecord record, Bytes header);  // after a header write

@@ -1,9 +1,12 @@
 // Create: the one verb that formats. Order: refusals, intent recorded, drive formatted, header backed up and volume
 // recorded in one transaction, mapping made. A crash or a failure may leave an intent, see intents.cpp.
+#include <algorithm>
+
 #include "agent/keys/dek_wrap.hpp"
 #include "agent/runtime/log.hpp"
 #include "agent/volumes/groups.hpp"
 #include "agent/volumes/service_state.hpp"
+#include "agent/volumes/traces.hpp"
 #include "dmtarget/name.hpp"
 
 namespace volcrypt::volumes {
@@ -93,6 +96,36 @@ asio::awaitable<std::optional<Outcome>> resume(VolumeService::State& state, Crea
   co_return outcome;
 }
 
+// A drive whose header is damaged, or reads zeros on an ill path, is blank or somebody's data to dmtarget. The
+// catalogue knows better: it may be the drive of a volume that is missed, which `header restore` brings back
+// (longhorn#13668).
+asio::awaitable<void> check_not_missed(VolumeService::State& state, std::string device) {
+  const HeaderArea area = co_await state.header_area(device);
+  const Snapshot known = co_await state.catalogue.look();
+  const std::vector<dm::Mapping> live = co_await state.mappings();
+  const std::vector<Candidate> candidates = co_await state.scan();
+  for (const cluster::VolumeRecord& record : known.volumes) {
+    const Trace trace = trace_of(record.volume, area.content);
+    const bool absent = mapping_of(live, record.volume) == nullptr &&
+                        std::none_of(candidates.begin(), candidates.end(),
+                                     [&](const Candidate& candidate) { return candidate.volume == record.volume; });
+    // A drive of another size is another drive.
+    const bool last_place = absent && record.owner == state.node.node && record.device_hint == area.device &&
+                            (record.bytes == 0 || record.bytes == area.bytes);
+    if (trace != Trace::named && !(last_place && (trace == Trace::damaged || trace == Trace::zeros))) continue;
+    const std::string finding = trace == Trace::zeros
+                                    ? "It is where volume " + record.name +
+                                          " was last, whose drive is missed: its header may be lost, or this path ill."
+                                    : "It carries what is left of the header of volume " + record.name + ".";
+    throw Error(errc::device_not_blank,
+                {"create a volume on", device,
+                 finding + " Put it back with `volcryptctl header restore " + record.name + " --device " + device +
+                     "` (and use `volcryptctl delete volume " + record.name +
+                     "` then, if it is not needed). If its drive is gone for good: `volcryptctl forget volume " +
+                     record.name + "`. Nothing was changed."});
+  }
+}
+
 }  // namespace
 
 asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
@@ -104,6 +137,7 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   const auto do_describe = [request](Devices& d) { return d.describe(request.device, request.discards); };
   const dm::Description description =
       co_await state.on_device("look at " + request.device, State::look_deadline, do_describe);
+  co_await check_not_missed(state, request.device);
   const auto do_check_formattable = [request](Devices& d) { d.check_formattable(request.device, request.existing); };
   co_await state.on_device("check that " + request.device + " may be formatted", State::look_deadline,
                            do_check_formattable);

@@ -30,6 +30,13 @@ struct Sighting {
   dm::HeaderFacts::Copies copies = dm::HeaderFacts::Copies::both_good;
 };
 
+// The first bytes of a device, both header copies' place, as they are; nothing of them is judged.
+struct HeaderArea {
+  std::string device;       // canonical node
+  std::uint64_t bytes = 0;  // size of the device
+  Bytes content;            // dm::header_area_size
+};
+
 class Devices {
  public:
   virtual ~Devices() = default;
@@ -42,6 +49,7 @@ class Devices {
   virtual Sighting look(const std::string& device) = 0;
   // The same, and writes nothing: no repair of a damaged copy. For drives that are none of our business.
   virtual void inspect(const std::string& device) = 0;
+  virtual HeaderArea header_area(const std::string& device) = 0;  // throws errc::device_unreadable; writes nothing
   virtual std::vector<dm::Mapping> mappings() = 0;
 
   virtual dm::Description describe(const std::string& device, dm::Discards discards) = 0;

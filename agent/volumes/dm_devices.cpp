@@ -75,6 +75,11 @@ void inspect_header(const std::string& device) {
   dm::LuksHeader::from_bytes(area, file.size(), device).check_description();
 }
 
+HeaderArea read_area(const std::string& device) {
+  const dm::BlockFile file(real_node(device), dm::BlockFile::Access::read);
+  return {file.path(), file.size(), dm::read_header_area(file)};
+}
+
 std::vector<Candidate> DmDevices::scan() { return find_labelled(); }
 
 std::vector<DriveFacts> DmDevices::drives() { return find_drives(); }
@@ -89,6 +94,7 @@ bool DmDevices::present(dev_t number) {
 
 Sighting DmDevices::look(const std::string& device) { return look_at_header(block_node(device)); }
 void DmDevices::inspect(const std::string& device) { inspect_header(block_node(device)); }
+HeaderArea DmDevices::header_area(const std::string& device) { return read_area(block_node(device)); }
 std::vector<dm::Mapping> DmDevices::mappings() { return dm::list_mappings(); }
 
 dm::Description DmDevices::describe(const std::string& device, dm::Discards discards) {

@@ -12,6 +12,8 @@ Sighting look_at_header(const std::string& device);
 // A look that never writes.
 void inspect_header(const std::string& device);
 
+HeaderArea read_area(const std::string& device);
+
 class DmDevices final : public Devices {
  public:
   std::vector<Candidate> scan() override;
@@ -20,6 +22,7 @@ class DmDevices final : public Devices {
   bool present(dev_t number) override;
   Sighting look(const std::string& device) override;
   void inspect(const std::string& device) override;
+  HeaderArea header_area(const std::string& device) override;
   std::vector<dm::Mapping> mappings() override;
   dm::Description describe(const std::string& device, dm::Discards discards) override;
   void check_formattable(const std::string& device, dm::ExistingData existing) override;

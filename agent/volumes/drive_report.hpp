@@ -23,6 +23,7 @@ struct DriveFacts {
   std::string content;          // ID_FS_TYPE
   std::string subsystem;        // ID_FS_SUBSYSTEM, of LUKS2 alone
   std::string partition_table;  // ID_PART_TABLE_TYPE
+  std::string identity;  // WWN and serial number, of a partition its start too; empty: nothing tells it from another
   bool optical = false;
   bool in_use = false;  // something stands on it: a mapping, an array
   bool ready = true;    // udev does not say that others should keep away

@@ -2,8 +2,32 @@
 // mapping down, intent, header on the drive, then record and backup in one transaction that leaves a tombstone.
 #include "agent/runtime/log.hpp"
 #include "agent/volumes/service_state.hpp"
+#include "agent/volumes/traces.hpp"
 
 namespace volcrypt::volumes {
+
+namespace {
+
+std::string identity_of(const std::vector<DriveFacts>& drives, const Candidate& drive) {
+  for (const DriveFacts& facts : drives)
+    if (facts.number == drive.number) return facts.identity;
+  return "";
+}
+
+// Where the drive of that erase is now. Empty when no drive, or more than one away from its place, can be it.
+std::optional<std::string> place_of(const std::vector<DriveFacts>& drives, const Intent& intent) {
+  std::vector<std::string> places;
+  for (const DriveFacts& facts : drives) {
+    const bool fits = intent.record.bytes == 0 || facts.sectors * 512 == intent.record.bytes;
+    if (intent.drive.empty() || facts.identity != intent.drive || !fits) continue;
+    if (facts.device == intent.record.device_hint) return facts.device;
+    places.push_back(facts.device);
+  }
+  if (places.size() != 1) return std::nullopt;
+  return places.front();
+}
+
+}  // namespace
 
 asio::awaitable<Outcome> VolumeService::detach(std::string name) {
   State& state = *state_;
@@ -46,7 +70,10 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
   const std::string device = drive->device;
   cluster::VolumeRecord where = record;
   where.device_hint = device;  // what is left after a crash may no longer tell the volume to udev
-  co_await state.catalogue.begin_erase(where);
+  const auto do_drives = [](Devices& d) { return d.drives(); };
+  const std::vector<DriveFacts> drives =
+      co_await state.on_device("ask udev for drives", State::look_deadline, do_drives);
+  co_await state.catalogue.begin_erase(where, identity_of(drives, *drive));
   const auto do_erase = [device, volume = record.volume](Devices& d) { d.erase(device, volume); };
   co_await state.on_device("erase " + device, State::erase_deadline, do_erase);
   co_await state.catalogue.erased(record);
@@ -56,12 +83,16 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
 }
 
 // Interrupted between intent and record. While the header opens, the volume lives on and the operator may say it again.
-// A header that was half overwritten is overwritten to its end: parts of the wrapped DEK may still stand in it. Then
-// the records follow. An absent or ill drive leaves the question open.
+// A header that was half overwritten names the volume, and is overwritten to its end: parts of the wrapped DEK may
+// still stand in it. Where nothing of it is left, it is gone only if this is the drive on which the erase began: its
+// letter may be another drive's by now. An absent or ill drive, or one that may be another, leaves the question open.
 asio::awaitable<void> VolumeService::State::settle_erase(Intent intent) {
   const cluster::VolumeRecord& record = intent.record;
   const std::optional<Candidate> drive = co_await drive_of(record);
-  const std::string device = drive ? drive->device : record.device_hint;
+  const auto do_drives = [](Devices& d) { return d.drives(); };
+  const std::vector<DriveFacts> drives = co_await on_device("ask udev for drives", look_deadline, do_drives);
+  const std::optional<std::string> begun_on = drive ? drive->device : place_of(drives, intent);
+  const std::string device = begun_on.value_or(record.device_hint);
   std::optional<Error> unopened;
   try {
     const Sighting seen = co_await look(device);
@@ -74,11 +105,23 @@ asio::awaitable<void> VolumeService::State::settle_erase(Intent intent) {
   } catch (const Error& error) {
     unopened = error;
   }
-  if (unopened && unopened->code() == errc::header_damaged) {
+  if (unopened && unopened->code() != errc::header_damaged && unopened->code() != errc::not_ours &&
+      unopened->code() != errc::device_all_zero)
+    throw *unopened;
+  const HeaderArea area = co_await header_area(device);
+  const Trace trace = trace_of(record.volume, area.content);
+  if (trace == Trace::named) {
     const auto do_erase = [device, volume = record.volume](Devices& d) { d.erase(device, volume); };
     co_await on_device("erase " + device, erase_deadline, do_erase);
-  } else if (unopened && unopened->code() != errc::not_ours && unopened->code() != errc::device_all_zero) {
+  } else if (unopened && (trace == Trace::header || trace == Trace::damaged)) {
     throw *unopened;
+  } else if (!begun_on) {
+    throw Error(errc::device_unreadable,
+                {"complete the delete of volume", record.name,
+                 "It was cut off, and " + device +
+                     " may be another drive by now: it shows nothing of that volume. Plug its drive in, or give it up "
+                     "with `volcryptctl forget volume " +
+                     record.name + "`."});
   }
   co_await catalogue.erased(record);
   runtime::log(runtime::Severity::notice, "an interrupted delete was completed", {{"volume", record.name}});

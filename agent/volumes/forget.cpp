@@ -2,6 +2,7 @@
 // drive is not touched, so it is no erasure: until that generation is retired the drive, should it return, opens.
 #include "agent/runtime/log.hpp"
 #include "agent/volumes/service_state.hpp"
+#include "agent/volumes/traces.hpp"
 
 namespace volcrypt::volumes {
 
@@ -15,17 +16,17 @@ Error refuse(const std::string& name, errc cause, std::string why) {
 // in the catalogue would bring back.
 asio::awaitable<void> check_last_place(VolumeService::State& state, cluster::VolumeRecord record) {
   if (record.device_hint.empty()) co_return;
-  bool here = false, damaged = false;
+  Trace trace = Trace::none;
   try {
-    const Sighting seen = co_await state.look(record.device_hint);
-    here = seen.token.volume == record.volume;
-  } catch (const Error& error) {
-    damaged = error.code() == errc::header_damaged || error.code() == errc::header_changed;
+    const HeaderArea area = co_await state.header_area(record.device_hint);
+    trace = trace_of(record.volume, area.content);
+  } catch (const Error&) {
+    // away or ill, as it is when it is gone for good
   }
-  if (here)
+  if (trace == Trace::header)
     throw refuse(record.name, errc::wrong_state,
                  "Its drive is here, on " + record.device_hint + ": use `volcryptctl delete volume`.");
-  if (damaged)
+  if (trace == Trace::named || trace == Trace::damaged)
     throw refuse(record.name, errc::wrong_state,
                  "The drive on " + record.device_hint +
                      " has a damaged header, which may be this volume's: put it back with `volcryptctl header "

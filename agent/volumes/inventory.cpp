@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstdlib>
@@ -77,6 +78,20 @@ std::uint64_t sectors_of(udev_device* device) {
   return size == nullptr ? 0 : std::strtoull(size, nullptr, 10);
 }
 
+// What stays with the drive when it gets another name. No blank: it stands as one word in the catalogue's intents.
+std::string identity_of(udev_device* device) {
+  std::string identity;
+  for (const char* name : {"ID_WWN_WITH_EXTENSION", "ID_SERIAL", "DM_UUID", "MD_UUID"})
+    if (const std::string_view value = property(device, name); !value.empty())
+      identity.append(identity.empty() ? "" : ":").append(value);
+  if (identity.empty()) return identity;
+  if (const char* start = udev_device_get_sysattr_value(device, "start")) identity.append("@").append(start);
+  std::replace_if(
+      identity.begin(), identity.end(), [](unsigned char byte) { return byte <= ' ' || byte == '{' || byte >= 127; },
+      '_');
+  return identity;
+}
+
 DriveFacts facts_of(udev_device* device) {
   DriveFacts drive;
   drive.device = udev_device_get_devnode(device);
@@ -88,6 +103,7 @@ DriveFacts facts_of(udev_device* device) {
   drive.content = property(device, "ID_FS_TYPE");
   drive.subsystem = property(device, "ID_FS_SUBSYSTEM");
   drive.partition_table = property(device, "ID_PART_TABLE_TYPE");
+  drive.identity = identity_of(device);
   drive.optical = property(device, "ID_CDROM") == "1";
   drive.in_use = has_holders(device) || property(device, "DM_MULTIPATH_DEVICE_PATH") == "1";
   drive.ready = property(device, "SYSTEMD_READY") != "0";

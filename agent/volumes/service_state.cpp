@@ -59,6 +59,11 @@ asio::awaitable<Sighting> VolumeService::State::look(std::string device) {
   co_return sighting;
 }
 
+asio::awaitable<HeaderArea> VolumeService::State::header_area(std::string device) {
+  const auto do_read = [device](Devices& d) { return d.header_area(device); };
+  co_return co_await on_device("read the header area of " + device, look_deadline, do_read);
+}
+
 asio::awaitable<std::vector<Candidate>> VolumeService::State::scan() { return scans.ask(); }
 
 asio::awaitable<std::vector<dm::Mapping>> VolumeService::State::mappings() { return listings.ask(); }

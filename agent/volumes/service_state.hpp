@@ -42,6 +42,7 @@ struct VolumeService::State {
   asio::awaitable<std::vector<Candidate>> scan();
   asio::awaitable<std::vector<dm::Mapping>> mappings();
   asio::awaitable<std::set<Generation>> held();
+  asio::awaitable<HeaderArea> header_area(std::string device);
   asio::awaitable<std::vector<Sighting>> sight(std::vector<Candidate> candidates);  // the readable ones
   // The drive that counts for this volume: the one under its mapping, else the only one there is. Empty: absent.
   // Throws errc::duplicate_volume when several are there and none is mapped.

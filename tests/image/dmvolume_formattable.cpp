@@ -103,6 +103,14 @@ BOOST_AUTO_TEST_CASE(a_volume_of_ours_is_refused_even_when_told_to_erase) {
   check_refused(image.file, ExistingData::erase, errc::device_not_blank, image.token.volume.str());
 }
 
+BOOST_AUTO_TEST_CASE(a_volume_of_ours_with_both_copies_damaged_is_refused_even_when_told_to_erase) {
+  VolumeImage image;
+  damage_copy(image.file, Copy::primary);
+  damage_copy(image.file, Copy::secondary);
+  for (ExistingData existing : {ExistingData::refuse, ExistingData::erase})
+    check_refused(image.file, existing, errc::header_damaged, "header restore");
+}
+
 BOOST_AUTO_TEST_CASE(a_volume_that_was_erased_is_formattable_again) {
   VolumeImage image;
   dm::erase(image.file, image.token.volume);

@@ -28,6 +28,8 @@ class FileDevices final : public volumes::Devices {
   void leave_half_made(const std::string& name, const Uuid& volume);
   void break_down(const std::string& file);  // reads and writes fail with EIO from now on
   void repair(const std::string& file);
+  // Another drive under that name, or (empty) one that tells no WWN or serial number.
+  void set_identity(const std::string& file, const std::string& identity);
   void be_busy(bool busy);  // udev has events under way
   std::size_t mapped() const;
   // For tests that come in between; on the worker's thread, without a lock. May throw what the call may.
@@ -40,6 +42,7 @@ class FileDevices final : public volumes::Devices {
   bool present(dev_t number) override;
   volumes::Sighting look(const std::string& device) override;
   void inspect(const std::string& device) override;
+  volumes::HeaderArea header_area(const std::string& device) override;
   std::vector<dm::Mapping> mappings() override;
   dm::Description describe(const std::string& device, dm::Discards discards) override;
   void check_formattable(const std::string& device, dm::ExistingData existing) override;
@@ -67,6 +70,7 @@ class FileDevices final : public volumes::Devices {
   std::map<std::string, dm::Mapping> live_;
   std::map<std::string, int> users_;
   std::set<std::string> deferred_;
+  std::map<std::string, std::string> identities_;
   bool busy_ = false;
 };
 

@@ -1,4 +1,6 @@
 // FileDevices' share of udev: what it would say of the plugged files.
+#include <filesystem>
+
 #include "agent/volumes/dm_devices.hpp"
 #include "dmtarget/error.hpp"
 #include "dmtarget/header_area.hpp"
@@ -18,7 +20,12 @@ volumes::DriveFacts FileDevices::facts(const std::string& file) const {
   drive.device = file;
   drive.number = number_of(file);
   drive.kernel_name = file.substr(file.rfind('/') + 1);
-  drive.sectors = drive_size / 512;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto identity = identities_.find(file);
+    drive.identity = identity == identities_.end() ? "serial-of-" + drive.kernel_name : identity->second;
+  }
+  drive.sectors = std::filesystem::file_size(file) / 512;
   for (const std::string& signature : dm::find_signatures(file)) drive.content = signature;
   if (drive.content == "crypto_LUKS") try {
       const dm::BlockFile opened(file, dm::BlockFile::Access::read);  // not LuksHeader::open, which repairs
@@ -37,6 +44,16 @@ std::vector<volumes::DriveFacts> FileDevices::drives() {
   std::vector<volumes::DriveFacts> all;
   for (const std::string& file : files) all.push_back(facts(file));
   return all;
+}
+
+void FileDevices::set_identity(const std::string& file, const std::string& identity) {
+  const std::lock_guard lock(mutex_);
+  identities_[file] = identity;
+}
+
+volumes::HeaderArea FileDevices::header_area(const std::string& device) {
+  must_answer(device);
+  return volumes::read_area(device);
 }
 
 void FileDevices::inspect(const std::string& device) {

@@ -71,6 +71,16 @@ BOOST_AUTO_TEST_CASE(a_copy_with_any_byte_changed_is_refused) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_intent_to_erase_keeps_which_drive_it_began_on) {
+  const std::string drive = "0x5000c500a1b2c3d4:ST4000_ZZ01@2048";
+  const Intent intent = parse_intent(to_json(Intent{Intention::erase, record("data1"), drive}));
+  BOOST_TEST((intent.verb == Intention::erase));
+  BOOST_TEST(intent.drive == drive);
+  BOOST_TEST(intent.record.name == "data1");
+  BOOST_TEST(parse_intent(to_json(Intent{Intention::erase, record("data1")})).drive.empty());
+  BOOST_CHECK_EXCEPTION(parse_intent("erase " + drive), Error, is_damage);
+}
+
 BOOST_AUTO_TEST_CASE(an_intent_without_a_verb_is_refused) {
   BOOST_CHECK_EXCEPTION(parse_intent(cluster::to_json(record("data1"))), Error, is_damage);
 }
