@@ -66,14 +66,14 @@ bool Terminal::read_some() {
   return count > 0;
 }
 
-void Terminal::expect(const std::string& text) {
-  for (int waited = 0;; waited += 100) {
+void Terminal::expect(const std::string& text, std::chrono::seconds deadline) {
+  for (const auto end = std::chrono::steady_clock::now() + deadline;;) {
     const auto found = seen_.find(text, expected_);
     if (found != std::string::npos) {
       expected_ = found + text.size();
       return;
     }
-    if (waited > patience) throw std::runtime_error("'" + text + "' was not shown, but: " + seen_);
+    if (std::chrono::steady_clock::now() > end) throw std::runtime_error("'" + text + "' was not shown, but: " + seen_);
     read_some();
   }
 }

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -18,11 +19,11 @@ class Terminal {
   Terminal& operator=(const Terminal&) = delete;
   ~Terminal();
 
-  // Reads until `text` was shown after what earlier calls waited for. Throws after a minute, with what was seen.
-  void expect(const std::string& text);
+  // Reads until `text` was shown after what earlier calls waited for. Throws at the deadline, with what was seen.
+  void expect(const std::string& text, std::chrono::seconds deadline = std::chrono::seconds{60});
   void type(const std::string& keys);
   bool echoes() const;
-  int wait();  // reads to the end; exit code, or -signal
+  int wait();  // reads to the end, for a minute at most; exit code, or -signal
   const std::string& seen() const noexcept { return seen_; }
 
  private:

@@ -36,13 +36,26 @@ std::string read_line(const fs::path& path) {
   return line;
 }
 
+ChildProcess start_tpm(const fs::path& directory, Deadline deadline) {
+  const fs::path log = directory / "qemu.log";
+  ChildProcess tpm({"swtpm", "socket", "--tpm2", "--tpmstate", "dir=" + (directory / "tpm").string(), "--ctrl",
+                    "type=unixio,path=" + (directory / "tpm.sock").string(), "--flags", "startup-clear"},
+                   log);
+  while (!fs::exists(directory / "tpm.sock")) {
+    if (!tpm.running() || std::chrono::steady_clock::now() > deadline)
+      throw std::runtime_error("swtpm did not start: " + log.string());
+    ::usleep(10'000);
+  }
+  return tpm;
+}
+
 std::string device_id(const Drive& drive) { return "drive-" + drive.serial(); }
 
 }  // namespace
 
 struct Machine::Running {
   // In this order: QEMU ends first, then its TPM.
-  ChildProcess tpm;
+  std::optional<ChildProcess> tpm;
   ChildProcess qemu;
   std::optional<Monitor> monitor;
   std::optional<Guest> guest;
@@ -72,29 +85,31 @@ Drive& Machine::copy_drive(const Drive& original, const std::string& serial) {
 std::vector<std::string> Machine::qemu_command() const {
   const std::string directory = directory_.path().string();
   const bool kvm = kvm_usable();
-  return {"qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none", "-M", "q35",
-          // The model with everything: AES and SHA instructions are emulated by the host's own.
-          "-cpu", "max", "-accel", kvm ? "kvm" : "tcg,thread=multi", "-smp", "2", "-m", std::to_string(spec_.mebibytes),
-          // The initrd by hand, at the address that cmdline names: see scripts/vm-image.
-          "-kernel", (image_ / "vmlinux").string(), "-device",
-          "loader,file=" + (image_ / "initrd.img").string() + ",addr=0x20000000,force-raw=on", "-append",
-          read_line(image_ / "cmdline") + " " + spec_.kernel_arguments,
-          // TPM
-          "-chardev", "socket,id=tpm,path=" + directory + "/tpm.sock", "-tpmdev", "emulator,id=tpm,chardev=tpm",
-          "-device", "tpm-crb,tpmdev=tpm",
-          // Root, and the controller of the data drives. SCSI, not virtio-blk: a drive disappears at once, without the
-          // guest's consent.
-          "-drive", "file=" + directory + "/root.qcow2,if=none,id=root,cache=writeback", "-device",
-          "virtio-blk-pci,drive=root", "-device", "virtio-scsi-pci,id=scsi",
-          // Console, guest agent, monitor, files
-          "-chardev",
-          "socket,id=console,path=" + console_socket().string() +
-              ",server=on,wait=off,logfile=" + fs::absolute(spec_.name).string() + ".console.log,logappend=on",
-          "-serial", "chardev:console", "-device", "virtio-serial-pci", "-chardev",
-          "socket,id=agent,path=" + directory + "/agent.sock,server=on,wait=off", "-device",
-          "virtserialport,chardev=agent,name=org.qemu.guest_agent.0", "-qmp",
-          "unix:" + directory + "/qmp.sock,server=on,wait=off", "-virtfs",
-          "local,path=" + directory + "/share,mount_tag=host,security_model=none", "-S"};
+  std::vector<std::string> words{
+      "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none", "-M", "q35",
+      // The model with everything: AES and SHA instructions are emulated by the host's own.
+      "-cpu", "max", "-accel", kvm ? "kvm" : "tcg,thread=multi", "-smp", "2", "-m", std::to_string(spec_.mebibytes),
+      // The initrd by hand, at the address that cmdline names: see scripts/vm-image.
+      "-kernel", (image_ / "vmlinux").string(), "-device",
+      "loader,file=" + (image_ / "initrd.img").string() + ",addr=0x20000000,force-raw=on", "-append",
+      read_line(image_ / "cmdline") + " " + spec_.kernel_arguments,
+      // Root, and the controller of the data drives. SCSI, not virtio-blk: a drive disappears at once, without the
+      // guest's consent.
+      "-drive", "file=" + directory + "/root.qcow2,if=none,id=root,cache=writeback", "-device",
+      "virtio-blk-pci,drive=root", "-device", "virtio-scsi-pci,id=scsi",
+      // Console, guest agent, monitor, files
+      "-chardev",
+      "socket,id=console,path=" + console_socket().string() +
+          ",server=on,wait=off,logfile=" + fs::absolute(spec_.name).string() + ".console.log,logappend=on",
+      "-serial", "chardev:console", "-device", "virtio-serial-pci", "-chardev",
+      "socket,id=agent,path=" + directory + "/agent.sock,server=on,wait=off", "-device",
+      "virtserialport,chardev=agent,name=org.qemu.guest_agent.0", "-qmp",
+      "unix:" + directory + "/qmp.sock,server=on,wait=off", "-virtfs",
+      "local,path=" + directory + "/share,mount_tag=host,security_model=none", "-S"};
+  if (spec_.tpm == Tpm::present)
+    words.insert(words.end(), {"-chardev", "socket,id=tpm,path=" + directory + "/tpm.sock", "-tpmdev",
+                               "emulator,id=tpm,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm"});
+  return words;
 }
 
 std::string Machine::start() {
@@ -109,14 +124,8 @@ void Machine::start_without_settling() {
   const fs::path log = directory / "qemu.log";
   for (const auto* socket : {"tpm.sock", "agent.sock", "qmp.sock", "console.sock"}) fs::remove(directory / socket);
 
-  ChildProcess tpm({"swtpm", "socket", "--tpm2", "--tpmstate", "dir=" + (directory / "tpm").string(), "--ctrl",
-                    "type=unixio,path=" + (directory / "tpm.sock").string(), "--flags", "startup-clear"},
-                   log);
-  while (!fs::exists(directory / "tpm.sock")) {
-    if (!tpm.running() || std::chrono::steady_clock::now() > deadline)
-      throw std::runtime_error("swtpm did not start: " + log.string());
-    ::usleep(10'000);
-  }
+  std::optional<ChildProcess> tpm =
+      spec_.tpm == Tpm::present ? std::optional(start_tpm(directory, deadline)) : std::nullopt;
   running_.reset(new Running{std::move(tpm), ChildProcess(qemu_command(), log), {}, {}});
   try {
     running_->monitor.emplace(directory / "qmp.sock", after(30s));

@@ -18,10 +18,13 @@
 
 namespace volcrypt::test {
 
+enum class Tpm { present, none };
+
 struct MachineSpec {
   std::string name;  // names the console's log, NAME.console.log, in the current directory
   unsigned mebibytes = 1024;
   std::string kernel_arguments = {};
+  Tpm tpm = Tpm::present;
 };
 
 class Machine {

@@ -6,6 +6,7 @@
 #include "tests/vm/server.hpp"
 
 using namespace volcrypt::test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -31,6 +32,10 @@ struct Busy {
 
   // Device numbers tell one mapping from another of the same name.
   std::string mapping() { return server.machine.must("dmsetup info -c --noheadings -o name,major,minor,uuid data1"); }
+
+  std::string process() {
+    return server.machine.must("printf %s $(systemctl show -p MainPID --value volcryptd.service)");
+  }
 
   int written() { return std::stoi(server.machine.must("cat /run/written")); }
 
@@ -61,18 +66,38 @@ BOOST_FIXTURE_TEST_CASE(a_killed_stopped_or_upgraded_agent_leaves_io_and_mapping
   server.show("systemctl start volcryptd.service");
   expect_undisturbed(before, progress);
 
+  // One that hangs is found by systemd (WatchdogSec=), ended and started again.
+  progress = written();
+  const auto hung = process();
+  server.show("kill -STOP " + hung);
+  server.machine.eventually("test $(systemctl show -p MainPID --value volcryptd.service) != " + hung, 150s);
+  server.machine.eventually("systemctl is-active --quiet volcryptd.service && volcryptctl get clusterinfo >/dev/null");
+  BOOST_TEST(server.machine.run("journalctl -b -u volcryptd.service --no-pager | grep -qi watchdog").exit_code == 0);
+  expect_undisturbed(before, progress);
+
   progress = written();
   server.machine.must(
       "cd /root && dpkg-deb -R volcrypt.deb new && sed -i 's/^Version: .*/Version: 99.0.0/' new/DEBIAN/control && "
       "dpkg-deb -Znone -b new volcrypt-new.deb");
-  const auto process = server.machine.must("systemctl show -p MainPID --value volcryptd.service");
+  const auto old = process();
   server.show("dpkg -i /root/volcrypt-new.deb 2>&1 | tail -n 3; dpkg-query -W volcrypt");
   server.machine.eventually("systemctl is-active --quiet volcryptd.service && volcryptctl get clusterinfo >/dev/null");
-  BOOST_TEST(server.machine.must("systemctl show -p MainPID --value volcryptd.service") != process);
+  BOOST_TEST(process() != old);
   expect_undisturbed(before, progress);
 
   server.show("volcryptctl rotate cluster-root-key --wait");
   server.machine.must("touch /run/stop-writing");
   server.machine.eventually("! systemctl is-active --quiet writer.service");
   BOOST_TEST(server.machine.run("systemctl is-failed --quiet writer.service").exit_code != 0);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_journal_has_one_line_per_event_with_fields_to_search_by, Busy) {
+  server.machine.must("touch /run/stop-writing");
+  server.machine.eventually("! systemctl is-active --quiet writer.service");
+  server.machine.must("umount /srv/data1");
+  server.show("volcryptctl detach data1 && volcryptctl attach data1 && journalctl --sync");
+  const auto lines = server.machine.must(
+      "journalctl -b -o json --no-pager _SYSTEMD_UNIT=volcryptd.service VOLCRYPT_VOLUME=data1 PRIORITY=6");
+  BOOST_TEST(lines.find("\"VOLCRYPT_DEVICE\":\"/dev/sd") != std::string::npos);
+  BOOST_TEST(lines.find("\"MESSAGE\":\"attached volume=data1 device=/dev/sd") != std::string::npos);
 }

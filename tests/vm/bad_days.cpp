@@ -1,5 +1,5 @@
-// The bad days of the README: PCR 7 changed, TPM cleared, board replaced (FAILURES.md D: talos#10205, systemd#22870,
-// systemd#20668).
+// The bad days of the README: PCR 7 changed, TPM cleared, board replaced, server dead (FAILURES.md D: talos#10205,
+// systemd#22870, systemd#20668).
 #include "tests/vm/mounted_volume.hpp"
 
 using namespace volcrypt::test;
@@ -34,6 +34,10 @@ BOOST_FIXTURE_TEST_CASE(a_changed_boot_state_seals_out_and_its_approval_brings_t
   change_what_is_measured();
   server.machine.reboot();
   server.await_condition("data1", "failed");
+  // The boot was not held up: volumes that failed visibly are settled.
+  BOOST_TEST(server.machine.must("systemctl is-active local-fs.target volcrypt.target multi-user.target") ==
+             "active\nactive\nactive\n");
+  BOOST_TEST(server.failed_units().find("volcrypt-attach@") != std::string::npos);
   const auto refusal = server.show_refusal("volcryptctl attach data1");
   BOOST_TEST(refusal.find("approve-boot-state") != std::string::npos);
   BOOST_TEST(server.show("volcryptctl get clusterinfo").find("Sealed out") != std::string::npos);
@@ -106,6 +110,29 @@ BOOST_FIXTURE_TEST_CASE(a_replaced_board_is_named_and_recovery_opens_the_volume,
   server.await_condition("data1", "attached");
   server.machine.eventually("mountpoint -q /srv/data1 || mount /srv/data1");
   expect_files();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_dead_server_s_drive_opens_on_a_machine_without_agent_cluster_or_tpm, BadDay) {
+  server.show("volcryptctl recovery export --output /root/bundle.json");
+  const auto kept = [this](const std::string& name) { return server.machine.directory() / name; };
+  for (const std::string name : {"bundle.json", "recovery.json", "checksums"})
+    server.machine.fetch("/root/" + name, kept(name));
+  server.machine.must("sync");
+  server.machine.power_cut();
+
+  Machine other({.name = "bad-days-other", .tpm = Tpm::none});
+  other.plug(drive);
+  other.start();
+  for (const std::string name : {"bundle.json", "recovery.json", "checksums"}) other.put(kept(name), "/root/" + name);
+  other.put(debian_package(), "/root/volcrypt.deb");
+  other.must("dpkg-deb -x /root/volcrypt.deb /root/package && cp /root/package/usr/bin/volcryptctl /usr/bin");
+  BOOST_TEST(other.run("ls /dev/tpm* /usr/sbin/volcryptd /var/lib/volcrypt 2>/dev/null | grep .").exit_code != 0);
+  const auto refusal = other.run(opening("not the passphrase"));
+  BOOST_TEST(refusal.exit_code != 0);
+  BOOST_TEST(other.run("test -e /dev/mapper/data1").exit_code != 0);
+  transcript.say(other.must(opening(Server::recovery_passphrase)));
+  other.must("mkdir /srv/data1 && mount /dev/mapper/data1 /srv/data1");
+  BOOST_TEST(other.must("sha256sum --quiet -c /root/checksums && echo right") == "right\n");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_boot_state_that_was_approved_in_advance_needs_no_second_approval, BadDay) {

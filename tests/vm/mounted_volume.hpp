@@ -16,9 +16,11 @@ struct MountedVolume {
 
   Transcript transcript{std::cout};
   Server server;
+  Drive& drive;
 
-  explicit MountedVolume(const std::string& machine) : server({.name = machine}, transcript) {
-    server.machine.plug(server.machine.new_drive("drive1"));
+  explicit MountedVolume(const std::string& machine)
+      : server({.name = machine}, transcript), drive(server.machine.new_drive("drive1")) {
+    server.machine.plug(drive);
     server.machine.start();
     server.install_package();
     server.make_cluster(Protection::tpm);

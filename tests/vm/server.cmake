@@ -6,7 +6,10 @@ target_link_libraries(volcrypt_test_server PUBLIC volcrypt_test_vm)
 add_executable(volcrypt_demo ${CMAKE_CURRENT_LIST_DIR}/demo.cpp)
 target_link_libraries(volcrypt_demo PRIVATE volcrypt_test_server)
 
-volcrypt_test(NAME vm_story TIER vm TIMEOUT 1800 SOURCES ${CMAKE_CURRENT_LIST_DIR}/one_server_story.cpp LIBS volcrypt_test_server)
+volcrypt_test(NAME vm_story TIER vm TIMEOUT 1800 
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/one_server_story.cpp ${CMAKE_SOURCE_DIR}/tests/support/terminal.cpp LIBS volcrypt_test_server volcrypt_dmtarget)
+target_compile_definitions(vm_story PRIVATE VOLCRYPT_DEMO="${CMAKE_SOURCE_DIR}/scripts/demo")
+add_dependencies(vm_story volcrypt_demo)
 volcrypt_test(NAME vm_agent_life TIER vm TIMEOUT 1800 SOURCES ${CMAKE_CURRENT_LIST_DIR}/agent_life.cpp LIBS volcrypt_test_server)
 volcrypt_test(NAME vm_bad_days TIER vm TIMEOUT 1800 SOURCES ${CMAKE_CURRENT_LIST_DIR}/bad_days.cpp LIBS volcrypt_test_server)
 volcrypt_test(NAME vm_power_cuts TIER vm TIMEOUT 1800 SOURCES ${CMAKE_CURRENT_LIST_DIR}/power_cuts.cpp LIBS volcrypt_test_server)
