@@ -16,6 +16,7 @@
 #include "agent/keys/tpm/tpm_kek_store.hpp"
 #include "agent/node_services.hpp"
 #include "agent/notify.hpp"
+#include "agent/rotation_journal.hpp"
 #include "agent/runtime/log.hpp"
 #include "agent/runtime/spawn.hpp"
 #include "agent/timed_kek_store.hpp"
@@ -104,7 +105,7 @@ struct Agent::Parts {
         devices("devices", config.device_threads),
         volumes({{}, {}, config.state_directory}, *store, keys, devices, std::make_shared<volumes::DmDevices>()),
         member({*store, keys, pin, node_file, files, volumes, config.state_directory / "recovery"}, host_name()),
-        cluster(*store, member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software),
+        cluster(*store, member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software, journalled()),
         services({cluster, member, pin, node_file, keys, volumes, *metrics, [this] { start_attach_missing(); }}),
         control(loop.get_executor(), services, config.socket,
                 config.socket_group.empty() ? std::nullopt : control::group_id(config.socket_group)) {

@@ -138,7 +138,10 @@ asio::awaitable<Step> RotationDriver::commit(Event event, Writes also) {
     transaction.when.push_back({std::string(store_key::encryption), entry ? entry->modified : 0});
     transaction.then.emplace_back(Put{std::string(store_key::encryption), value});
     transaction.then.insert(transaction.then.end(), also.begin(), also.end());
-    if (co_await settle(std::move(transaction), value)) co_return *step;
+    if (co_await settle(std::move(transaction), value)) {
+      if (options_.changed) options_.changed(before, step->state);
+      co_return *step;
+    }
     const auto fence = co_await store().get(lease_->fence.key);
     if (!fence || fence->modified != lease_->fence.modified) {
       lease_.reset();
@@ -262,7 +265,8 @@ void RotationDriver::note_failure(const Action& action, std::exception_ptr error
   } catch (const std::exception& cause) {
     last_failure_ = sentence(action) + ": " + cause.what();
   }
-  failing_[action] = last_failure_;
+  if (std::exchange(failing_[action], last_failure_) != last_failure_ && options_.waiting)
+    options_.waiting(last_failure_);
   last_error_ = error;
 }
 

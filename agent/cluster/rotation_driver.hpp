@@ -8,6 +8,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,6 +28,9 @@ struct DriverOptions {
   std::chrono::milliseconds first_pause{5'000};
   std::chrono::milliseconds longest_pause{300'000};
   std::chrono::seconds lease_ttl{60};
+  // Told on the loop; they must not throw. Empty: nobody listens.
+  std::function<void(const EncryptionState& before, const EncryptionState& after)> changed = {};
+  std::function<void(const std::string& cause)> waiting = {};  // once per cause, not once per attempt
 };
 
 class RotationDriver : public std::enable_shared_from_this<RotationDriver> {

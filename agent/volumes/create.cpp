@@ -181,6 +181,11 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   Bytes header =
       co_await state.on_device("back up the header of " + seen.device, State::look_deadline, do_backup_header);
   co_await state.catalogue.created(made.record, std::move(header));
+  runtime::log(runtime::Severity::notice, "created by order",
+               {{"volume", request.name},
+                {"device", seen.device},
+                {"uuid", made.record.volume.str()},
+                {"generation", std::to_string(made.record.generation)}});
   Outcome outcome;
   outcome.changed = dm::Changed::yes;
   try {

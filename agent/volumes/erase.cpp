@@ -38,6 +38,7 @@ asio::awaitable<Outcome> VolumeService::detach(std::string name) {
   if (const dm::Mapping* mapping = mapping_of(live, record.volume)) {
     const auto do_detach = [mapped = mapping->name](Devices& d) { return d.detach(mapped); };
     outcome.changed = co_await state.on_device("unmap " + mapping->name, State::map_deadline, do_detach);
+    runtime::log(runtime::Severity::notice, "detached by order", {{"volume", name}});
   }
   state.detached_by_order.insert(name);
   state.note_success(name);
@@ -80,6 +81,8 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
   state.failures.erase(name);
   state.last_seen.erase(record.volume);
   state.detached_by_order.erase(name);
+  runtime::log(runtime::Severity::notice, "deleted by order, its headers overwritten",
+               {{"volume", name}, {"device", device}, {"uuid", record.volume.str()}});
 }
 
 // Interrupted between intent and record. While the header opens, the volume lives on and the operator may say it again.

@@ -17,8 +17,8 @@
 namespace volcrypt::cluster {
 
 inline constexpr auto software = keys::Protection::software;
-inline constexpr DriverOptions quick{std::chrono::milliseconds(1), std::chrono::milliseconds(4),
-                                     std::chrono::seconds(60)};
+inline const DriverOptions quick{.first_pause = std::chrono::milliseconds(1),
+                                 .longest_pause = std::chrono::milliseconds(4)};
 
 inline asio::awaitable<void> doze(std::chrono::milliseconds time) {
   asio::steady_timer timer(co_await asio::this_coro::executor, time);
@@ -73,9 +73,10 @@ struct Agent {
   runtime::Worker files{"files", 1};
   LocalPin pin{machine.directory.path() / "cluster.json", files};
   test::FakeMember member{machine.node, machine.store, &pin};
-  ClusterService service{machine.store, member, pin, software, quick};
+  ClusterService service;
 
-  explicit Agent(Machine& m) : machine(m) {}
+  explicit Agent(Machine& m, DriverOptions options = quick)
+      : machine(m), service(m.store, member, pin, software, std::move(options)) {}
   ~Agent() {
     loop.reset();
     machine.store.before = nullptr;
