@@ -91,4 +91,27 @@ BOOST_AUTO_TEST_CASE(work_queues_are_bypassed_on_drives_without_rotating_parts_o
   }
 }
 
+// FAILURES.md E: longhorn#12366, #13561.
+BOOST_AUTO_TEST_CASE(a_drive_that_grew_gives_its_new_size_at_the_next_attach) {
+  constexpr std::uint64_t before = 64 << 20, after = 96 << 20;
+  const std::string file = "/root/growing", device = "/dev/loop7";
+  shell("rm -f " + file + " && truncate -s " + std::to_string(before) + " " + file + " && losetup " + device + " " +
+        file + " && udevadm settle");
+  dm::Token token = test::make_token("data");
+  token.description = dm::describe_device(device, dm::Discards::refused);
+  token.description.data_offset = test::image_data_offset;
+  const Secret key = Secret::random(volume_key_size);
+  dm::create(device, token, key, dm::ExistingData::refuse);
+  dm::attach(device, dm::LuksHeader::open(device).token(), key);
+  put(dm::mapping_path("data"), 4096, pattern(9));
+  shell("truncate -s " + std::to_string(after) + " " + file + " && losetup -c " + device);
+  BOOST_TEST(dm::find_mapping("data")->sectors == (before - test::image_data_offset) / 512);
+  dm::detach("data");
+  dm::attach(device, dm::LuksHeader::open(device).token(), key);
+  BOOST_TEST(dm::find_mapping("data")->sectors == (after - test::image_data_offset) / 512);
+  BOOST_TEST((get(dm::mapping_path("data"), 4096) == pattern(9)));
+  dm::detach("data");
+  shell("losetup -d " + device + " && rm " + file);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
