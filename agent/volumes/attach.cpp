@@ -39,6 +39,8 @@ asio::awaitable<Outcome> VolumeService::State::attach_drive(Sighting first, Orde
     changed = co_await attach_sighting(drive, order);
     note_success(drive.token.name);
     detached_by_order.erase(drive.token.name);
+    if (changed == dm::Changed::yes)
+      runtime::log(Severity::info, "attached", {{"volume", drive.token.name}, {"device", drive.device}});
   } catch (const boost::system::system_error& error) {
     // A drive that is not ours to attach says nothing about the volume of that name.
     if (first.token.cluster == node.cluster && error.code() == errc::duplicate_volume)
@@ -135,10 +137,8 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
 asio::awaitable<void> VolumeService::State::attach_quietly(std::string device) {
   try {
     Sighting first = co_await look(device);
-    const Outcome outcome = co_await attach_drive(std::move(first), Order::automatic);
+    (void)co_await attach_drive(std::move(first), Order::automatic);
     complaints.erase(device);
-    if (outcome.changed == dm::Changed::yes)
-      runtime::log(Severity::info, "attached", {{"volume", outcome.volume.record.name}, {"device", device}});
   } catch (const boost::system::system_error& error) {
     // Tried again every few seconds while some volume waits for a passing cause: only another answer is news.
     const Failure now{errc_name(error.code()), error.what()};

@@ -59,7 +59,6 @@ void pull_and_plug(Server& server, const Drive& drive) {
   server.await_condition("data2", "absent");
   server.show("volcryptctl get volumes; ls /dev/mapper");
   require(server.machine.run("test -e /dev/mapper/data2").exit_code != 0, "the mapping went with the drive");
-  // That this look would see one: no_leaks.cpp.
   require(server.machine.run("grep -q cryptsetup: /proc/keys").exit_code != 0, "no volume key is in a keyring");
   server.machine.plug(drive);
   server.transcript().say("(and plugged in again)");
