@@ -219,6 +219,17 @@ Bytes approval_message(const Digest& policy, const Digest& reference) {
   return Marshal{}.raw(policy).raw(reference).take();
 }
 
+void require_kek_form(ByteView area, const Digest& policy) {
+  Digest unique{};
+  if (area.size() > unique.size()) {
+    std::copy(area.end() - std::ptrdiff_t(unique.size()), area.end(), unique.begin());
+    if (std::ranges::equal(kek_public_area(unique, policy), area)) return;
+  }
+  throw Error(errc::impostor_kek,
+              {"use", "a KEK of another form",
+               "Its attributes or policy are not those of this cluster's KEKs: it was not made by volcrypt."});
+}
+
 void require_approvable(const NodeIdentity& identity, ByteView authority_name, const Uuid& cluster, const Uuid& node) {
   const Digest policy = storage_policy(authority_name, cluster, node);
   const ByteView storage = identity.storage_key;

@@ -77,6 +77,10 @@ Digest boot_state_policy(const std::vector<std::uint32_t>& pcrs, ByteView pcr_di
 // The 64 bytes that an approval signs (ECDSA with SHA-256 over them, an ordinary message): policy || reference.
 Bytes approval_message(const Digest& policy, const Digest& reference);
 
+// errc::impostor_kek unless `area` is exactly a kek_public_area with this policy: a KEK that could be made persistent,
+// or duplicated without its inner wrap, is none of ours whoever recorded its Name.
+void require_kek_form(ByteView area, const Digest& policy);
+
 // Checks of a node's identity against the only forms that may be approved; errc::tpm_unsuitable says which differs.
 // The storage key is ECC P-256 or RSA-2048 with storage_policy; the attestation key ECC; the endorsement key of a
 // default template.

@@ -73,6 +73,20 @@ Bytes answer_of_code(std::uint32_t code) {
   return answer;
 }
 
+// What is answered in the TPM's place; 0: the TPM is asked.
+std::uint32_t code_of(Fault fault) {
+  switch (fault) {
+    case Fault::busy:
+      return 0x922;
+    case Fault::yielded:
+      return 0x908;
+    case Fault::failing:
+      return 0x101;
+    default:
+      return 0;
+  }
+}
+
 std::optional<Bytes> ask(const std::filesystem::path& upstream, const Bytes& request) {
   const Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_un address = address_of(upstream);
@@ -118,6 +132,20 @@ void TctiProxy::order(const Harm& harm) {
   seen_ = harmed_ = 0;
 }
 
+void TctiProxy::before(std::uint32_t command, unsigned times, std::function<void()> deed) {
+  const std::lock_guard lock(mutex_);
+  deed_command_ = command;
+  deed_times_ = times;
+  deed_ = std::move(deed);
+}
+
+std::function<void()> TctiProxy::deed_for(std::uint32_t command) {
+  const std::lock_guard lock(mutex_);
+  if ((deed_command_ != 0 && command != deed_command_) || deed_times_ == 0) return nullptr;
+  --deed_times_;
+  return deed_;
+}
+
 unsigned TctiProxy::harmed() const {
   const std::lock_guard lock(mutex_);
   return harmed_;
@@ -151,11 +179,11 @@ void TctiProxy::serve_client(int client) {
     const std::uint32_t command = number_at(*request, 6);
     const Fault fault = fault_for(command);
     if (fault == Fault::lost) return;
-    if (fault == Fault::busy || fault == Fault::yielded) {
-      constexpr std::uint32_t retry = 0x922, yielded = 0x908;
-      send_all(client, answer_of_code(fault == Fault::busy ? retry : yielded), header_size);
+    if (const std::uint32_t code = code_of(fault); code != 0) {
+      send_all(client, answer_of_code(code), header_size);
       continue;
     }
+    if (const auto deed = deed_for(command)) deed();
     auto answer = ask(upstream_, *request);
     if (!answer) return;
     {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -19,6 +20,7 @@ enum class Fault {
   none,
   busy,       // TPM_RC_RETRY, the command is not executed
   yielded,    // TPM_RC_YIELDED, the same
+  failing,    // TPM_RC_FAILURE, the same: as from a chip in failure mode
   shortened,  // executed; half of the answer, with a size that says so
   cut,        // executed; half of the answer, then the connection ends
   closed,     // executed; the connection ends without an answer
@@ -50,6 +52,9 @@ class TctiProxy {
   std::vector<Exchange> take_traffic();
 
   void order(const Harm& harm);
+  // Runs `deed` on the proxy's thread before the next `times` commands of this code (0: any) reach the TPM; it may
+  // speak with the TPM itself. It owns what it touches, or the proxy goes first.
+  void before(std::uint32_t command, unsigned times, std::function<void()> deed);
   // How many commands the last order harmed so far.
   unsigned harmed() const;
 
@@ -57,6 +62,7 @@ class TctiProxy {
   void serve();
   void serve_client(int client);
   Fault fault_for(std::uint32_t command);
+  std::function<void()> deed_for(std::uint32_t command);
 
   std::filesystem::path upstream_, directory_;
   int listener_ = -1;
@@ -64,6 +70,9 @@ class TctiProxy {
   mutable std::mutex mutex_;
   Harm harm_;
   unsigned seen_ = 0, harmed_ = 0;
+  std::uint32_t deed_command_ = 0;
+  unsigned deed_times_ = 0;
+  std::function<void()> deed_;
   std::vector<Exchange> traffic_;
   std::thread thread_;
 };

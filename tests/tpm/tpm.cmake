@@ -4,6 +4,13 @@ volcrypt_test(NAME tpm_objects TIER tpm SOURCES tpm_objects.cpp ${tpm_support} L
 volcrypt_test(NAME tpm_kek_store TIER tpm SOURCES tpm_kek_store.cpp ${tpm_support} LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_bus TIER tpm SOURCES tpm_bus.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
               LIBS volcrypt_tpm)
+volcrypt_test(NAME tpm_refusals TIER tpm SOURCES tpm_refusals.cpp ${tpm_support} LIBS volcrypt_tpm)
+volcrypt_test(NAME tpm_pinned TIER tpm SOURCES tpm_pinned.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
+              LIBS volcrypt_tpm)
+volcrypt_test(NAME tpm_slots TIER tpm SOURCES tpm_slots.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
+              LIBS volcrypt_tpm)
+volcrypt_test(NAME tpm_pcr_race TIER tpm SOURCES tpm_pcr_race.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
+              LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_conformance TIER tpm
               SOURCES tpm_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_replaced_files.cpp ${tpm_support} LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_wipe UNTHREADED TIER tpm SOURCES tpm_wipe.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp ${tpm_support}

@@ -30,7 +30,8 @@ TPM2B_PUBLIC kek_template(const Approvals& approvals) {
 // The TPM's refusals of Create, Load and Import that have a cause of ours.
 void check_use(ESYS_CONTEXT* esys, const Parent& parent, TSS2_RC code, std::string_view command) {
   if (bare(code) == rc::policy_fail || bare(code) == rc::pcr_changed) {
-    throw_sealed_out(read_boot_state(esys, parent.approvals.pcrs));
+    const BootReport now = read_boot_state(esys, parent.approvals.pcrs);
+    if (matching_state(parent.approvals, now) == nullptr) throw_sealed_out(now);
   }
   if (bare(code) == rc::integrity) {
     throw Error(errc::tpm_cleared,
@@ -39,6 +40,26 @@ void check_use(ESYS_CONTEXT* esys, const Parent& parent, TSS2_RC code, std::stri
                  "with the recovery key (volcryptctl recovery open), then make a new cluster."});
   }
   check(code, command, "the KEK");
+}
+
+struct PolicyUse {
+  TpmCommand command;
+  std::string_view name;
+};
+
+// Runs `call` with a policy session for the storage key. TPM_RC_PCR_CHANGED says that some PCR was extended since
+// PolicyPCR, perhaps one that is not bound (measured boot, IMA): the session is of no use any more, a new one tells.
+template <class Call>
+void with_policy(ESYS_CONTEXT* esys, const Parent& parent, const PolicyUse& use, Call call) {
+  constexpr int attempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    PolicySession policy = storage_key_session(esys, parent.approvals, use.command);
+    const TSS2_RC code = call(policy.get());
+    if (bare(code) == rc::pcr_changed && attempt < attempts) continue;
+    check_use(esys, parent, code, use.name);
+    policy.ended();
+    return;
+  }
 }
 
 TPMT_SYM_DEF_OBJECT inner_wrap(std::size_t key_bytes) {
@@ -52,8 +73,6 @@ TPMT_SYM_DEF_OBJECT inner_wrap(std::size_t key_bytes) {
 }  // namespace
 
 NewKek create_kek(ESYS_CONTEXT* esys, const Parent& parent, const Digest& purpose) {
-  PolicySession policy = storage_key_session(esys, parent.approvals, TpmCommand::create);
-  SaltedSession bus(esys, parent.key);
   const TPM2B_SENSITIVE_CREATE no_auth{};  // the KEK's own authorisation is empty: its parent's policy guards the load
   const TPM2B_PUBLIC wanted = kek_template(parent.approvals);
   const auto outside = sized<TPM2B_DATA>(purpose);
@@ -63,13 +82,14 @@ NewKek create_kek(ESYS_CONTEXT* esys, const Parent& parent, const Digest& purpos
   TPM2B_CREATION_DATA* raw_data = nullptr;
   TPM2B_DIGEST* raw_hash = nullptr;
   TPMT_TK_CREATION* raw_ticket = nullptr;
-  check_use(
-      esys, parent,
-      Esys_Create(esys, parent.key, policy.get(), bus.for_command(TPM2_CC_Create, Use::last), ESYS_TR_NONE, &no_auth,
-                  &wanted, &outside, &no_pcrs, &raw_private, &raw_public, &raw_data, &raw_hash, &raw_ticket),
-      "TPM2_Create");
-  policy.ended();
-  bus.ended();
+  with_policy(esys, parent, {TpmCommand::create, "TPM2_Create"}, [&](ESYS_TR policy) {
+    SaltedSession bus(esys, parent.key);
+    const TSS2_RC code =
+        Esys_Create(esys, parent.key, policy, bus.for_command(TPM2_CC_Create, Use::last), ESYS_TR_NONE, &no_auth,
+                    &wanted, &outside, &no_pcrs, &raw_private, &raw_public, &raw_data, &raw_hash, &raw_ticket);
+    if (code == TSS2_RC_SUCCESS) bus.ended();
+    return code;
+  });
   const Returned<TPM2B_PRIVATE> private_area(raw_private);
   const Returned<TPM2B_PUBLIC> public_area(raw_public);
   NewKek made;
@@ -83,12 +103,10 @@ NewKek create_kek(ESYS_CONTEXT* esys, const Parent& parent, const Digest& purpos
 Transient load_kek(ESYS_CONTEXT* esys, const Parent& parent, const KekBlob& blob, ByteView name) {
   const auto private_area = sized<TPM2B_PRIVATE>(blob.private_area);
   const TPM2B_PUBLIC public_area = public_from(blob.public_area);
-  PolicySession policy = storage_key_session(esys, parent.approvals, TpmCommand::load);
   ESYS_TR handle = ESYS_TR_NONE;  // never a live handle: ESAPI overwrites it even when it fails
-  check_use(esys, parent,
-            Esys_Load(esys, parent.key, policy.get(), ESYS_TR_NONE, ESYS_TR_NONE, &private_area, &public_area, &handle),
-            "TPM2_Load");
-  policy.ended();
+  with_policy(esys, parent, {TpmCommand::load, "TPM2_Load"}, [&](ESYS_TR policy) {
+    return Esys_Load(esys, parent.key, policy, ESYS_TR_NONE, ESYS_TR_NONE, &private_area, &public_area, &handle);
+  });
   Transient loaded(esys, handle);
   const Bytes reported = reported_name(esys, loaded.get());
   if (!std::equal(reported.begin(), reported.end(), name.begin(), name.end())) {
@@ -131,8 +149,6 @@ Duplicate duplicate_kek(ESYS_CONTEXT* esys, const Parent& parent, ESYS_TR kek, c
 }
 
 KekBlob import_kek(ESYS_CONTEXT* esys, const Parent& parent, ByteView public_area, const Duplicate& from) {
-  PolicySession policy = storage_key_session(esys, parent.approvals, TpmCommand::import);
-  SaltedSession bus(esys, parent.key);
   auto inner = sized<TPM2B_DATA>(from.inner_key.view());
   const Undo wiped([&inner]() noexcept { wipe({reinterpret_cast<std::uint8_t*>(&inner), sizeof(inner)}); });
   const TPM2B_PUBLIC area = public_from(public_area);
@@ -140,12 +156,13 @@ KekBlob import_kek(ESYS_CONTEXT* esys, const Parent& parent, ByteView public_are
   const TPM2B_ENCRYPTED_SECRET seed = seed_from(from.seed);
   const TPMT_SYM_DEF_OBJECT symmetric = inner_wrap(from.inner_key.size());
   TPM2B_PRIVATE* raw = nullptr;
-  check_use(esys, parent,
-            Esys_Import(esys, parent.key, policy.get(), bus.for_command(TPM2_CC_Import, Use::last), ESYS_TR_NONE,
-                        &inner, &area, &duplicate, &seed, &symmetric, &raw),
-            "TPM2_Import");
-  policy.ended();
-  bus.ended();
+  with_policy(esys, parent, {TpmCommand::import, "TPM2_Import"}, [&](ESYS_TR policy) {
+    SaltedSession bus(esys, parent.key);
+    const TSS2_RC code = Esys_Import(esys, parent.key, policy, bus.for_command(TPM2_CC_Import, Use::last), ESYS_TR_NONE,
+                                     &inner, &area, &duplicate, &seed, &symmetric, &raw);
+    if (code == TSS2_RC_SUCCESS) bus.ended();
+    return code;
+  });
   const Returned<TPM2B_PRIVATE> private_area(raw);
   scrub(esys);
   return {Bytes(public_area.begin(), public_area.end()), content_of(*private_area)};

@@ -30,9 +30,15 @@ Digest birth_purpose(const Approvals& approvals, Generation generation) {
   return Canonical("volcrypt kek birth v1").add(approvals.cluster).add(generation).add(approvals.trust_epoch).sha256();
 }
 
+void require_form(const KekRecord& record, const Approvals& approvals) {
+  const Bytes authority = authority_name(approvals.authority_public);
+  require_kek_form(record.public_area, kek_policy(authority, approvals.cluster, record.trust_epoch));
+}
+
 // Loads a stored KEK. A blob that fails its integrity under the very storage key that the KEK was made under is not a
 // sign of a cleared TPM: the file holds another KEK's blob, or an altered one.
 Transient load_stored(ESYS_CONTEXT* esys, const Parent& parent, const StoredKek& stored, ByteView name) {
+  require_form(stored.record, parent.approvals);
   try {
     return load_kek(esys, parent, {stored.record.public_area, stored.blob}, name);
   } catch (const Error& error) {
@@ -91,6 +97,7 @@ KekRecord TpmKekStore::create(Generation generation) {
     stored.blob = born.blob.private_area;
     stored.record = {generation, Protection::tpm,      tpm_name(born.blob.public_area), born.blob.public_area,
                      {},         approvals.trust_epoch};
+    require_form(stored.record, approvals);
     const Transient kek = load_kek(connection.esys(), parent, born.blob, stored.record.name);
     const AttestationKey signer = make_attestation_key(connection.esys());
     stored.record.birth = certify_birth(connection.esys(), kek.get(), signer, born.creation);

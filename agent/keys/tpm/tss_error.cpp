@@ -45,6 +45,8 @@ std::string_view way_out(TSS2_RC code) {
       return "Other programs fill the TPM's slots: let them all use /dev/tpmrm0, which gives every program its own.";
     case rc::context_gap:
       return "Another program keeps an idle TPM session open for too long: restart it.";
+    case rc::pcr_changed:
+      return "Another program extends PCRs all the time: try again.";
     case rc::bad_auth:
     case rc::auth_fail:
       return "The TPM's owner hierarchy has a password: clear the TPM or remove the password.";
@@ -70,6 +72,8 @@ TSS2_RC bare(TSS2_RC code) noexcept {
   constexpr TSS2_RC format_one = 0x080;
   return (code & format_one) != 0 ? (code & 0x0BF) : (code & 0xFFF);
 }
+
+bool is_warning(TSS2_RC code) noexcept { return (code & 0xF80) == 0x900; }
 
 bool is_transport(TSS2_RC code) noexcept { return code != 0 && bare(code) == 0; }
 

@@ -1,0 +1,63 @@
+// How many of a TPM's slots a call of the KekStore takes at any moment. The kernel's resource manager gives an open
+// file three objects and three sessions, of which a persistent key needs one object during a command.
+#define BOOST_TEST_DYN_LINK
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+
+#include "agent/keys/tpm_digests.hpp"
+#include "tests/support/tcti_proxy.hpp"
+#include "tests/tpm/tpm_fixture.hpp"
+
+using namespace volcrypt;
+using namespace volcrypt::keys;
+using volcrypt::test::StoreFixture;
+
+namespace {
+
+struct CountedNode : StoreFixture {
+  CountedNode() : proxy(swtpm.socket()) {
+    tcti = proxy.tcti();
+    proxy.before(0, 100'000, [this] {  // what the commands before left
+      const tpm::TpmContext context(swtpm.tcti());
+      objects = std::max(objects, tpm::handles_of(context.esys(), TPM2_TRANSIENT_FIRST).size());
+      sessions = std::max(sessions, tpm::handles_of(context.esys(), TPM2_LOADED_SESSION_FIRST).size());
+    });
+  }
+  ~CountedNode() { store.reset(); }
+  std::size_t objects = 0, sessions = 0;
+  test::TctiProxy proxy;
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(no_call_of_the_store_takes_more_than_two_objects_and_two_sessions) {
+  CountedNode node;
+  for (const auto route : {tpm::HmacRoute::direct, tpm::HmacRoute::sequence}) {
+    const Generation generation = route == tpm::HmacRoute::direct ? 1 : 2;
+    TpmStoreOptions options = node.options();
+    options.route = route;
+    node.store = std::make_unique<TpmKekStore>(options);
+    node.store->identity(node.administrator.request());
+    const KekRecord record = node.store->create(generation);
+    node.store->duplicate_to_recovery(record);
+    node.store->prove(record, {});
+    node.store->group_keys(generation, {Uuid::random(), Uuid::random()});
+    node.store->proved_group_keys(record, {Uuid::random()});
+    node.store->boot_report();
+    node.store->warnings();
+  }
+  BOOST_TEST(node.objects == 2U);
+  BOOST_TEST(node.sessions == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_kept_and_sent_has_the_known_sizes) {
+  test::NodeFixture node;
+  const tpm::NewKek made = tpm::create_kek(node.esys(), node.parent(), {});
+  const auto kek = tpm::load_kek(node.esys(), node.parent(), made.blob, tpm_name(made.blob.public_area));
+  const tpm::Duplicate duplicate = tpm::duplicate_kek(
+      node.esys(), node.parent(), kek.get(), {node.approvals.recovery_public, node.approvals.recovery_approval});
+  BOOST_TEST(made.blob.private_area.size() == 158U);
+  BOOST_TEST(duplicate.blob.size() == 174U);
+  BOOST_TEST(duplicate.seed.size() == 68U);
+  BOOST_TEST(duplicate.inner_key.size() == 32U);
+}
