@@ -228,7 +228,22 @@ ExitStatus get_nodes(Session& session) {
   return ExitStatus::done;
 }
 
+namespace {
+
+ExitStatus abort_rotation(Session& session) {
+  const auto answer = session.agent.del("/v1/rotation");
+  const bool changed = text_at(answer, {"changed"}) == "yes";
+  session.show(answer, changed ? "The rotation was aborted: KEK generation " + text_at(answer, {"burntKekGeneration"}) +
+                                     " is destroyed, and its number is not used again. The generation before it stays "
+                                     "current.\n"
+                               : "No rotation is under way; nothing changed.\n");
+  return ExitStatus::done;
+}
+
+}  // namespace
+
 ExitStatus rotate(Session& session, const RotateOptions& options) {
+  if (options.what == Rotating::abort) return abort_rotation(session);
   const auto answer = session.agent.post("/v1/rotation", json::object{});
   const std::uint64_t generation = number_at(answer, {"generation"});
   if (options.wait == Waiting::yes) return wait_for_rotation(session, generation, options.timeout);

@@ -26,6 +26,13 @@ Transaction removing(const Entry& entry) {
   return transaction;
 }
 
+std::string why_no_abort(const EncryptionState& state) {
+  if (state.phase == EncryptionPhase::Disabled) return "Cluster encryption is not enabled: there is none.";
+  if (state.phase == EncryptionPhase::Enabling) return "Encryption is being enabled; what fails there is taken back.";
+  return "Generation " + std::to_string(state.current) +
+         " is current already, and volumes are being rewrapped to it: let it finish, then rotate again if it shall go.";
+}
+
 std::string all_failures(const std::vector<EnableCheck>& checks) {
   std::string text;
   for (const auto& check : checks) {
@@ -243,9 +250,14 @@ asio::awaitable<Generation> ClusterService::rotate() {
   co_return encryption.distributing;
 }
 
-asio::awaitable<void> ClusterService::abort_rotation() {
+asio::awaitable<std::optional<Generation>> ClusterService::abort_rotation() {
   co_await state_->ready();
+  const auto before = co_await state_->driver->load();
+  const Error refusal(errc::wrong_state, {"abort", "the rotation", why_no_abort(before)});
+  if (before.phase != EncryptionPhase::Enabled || before.rotation == RotationPhase::EncryptingDEKs) throw refusal;
+  if (before.rotation == RotationPhase::NoRotation) co_return std::nullopt;
   co_await state_->driver->apply(event::Abort{});
+  co_return before.distributing;
 }
 
 asio::awaitable<void> ClusterService::reconsider_retirement() {

@@ -68,8 +68,10 @@ class ClusterService {
   // Returns when encryption is enabled. errc::wrong_state with every failure named; what goes wrong after the checks
   // takes the enabling back and is thrown as it came.
   asio::awaitable<void> enable(keys::Protection protection);
-  asio::awaitable<Generation> rotate();    // returns the new number; work goes on in the background
-  asio::awaitable<void> abort_rotation();  // burns the number under distribution; errc::wrong_state in other states
+  asio::awaitable<Generation> rotate();  // returns the new number; work goes on in the background
+  // Burns the number under distribution, whose KEK is then destroyed in the background, and returns it; empty when no
+  // rotation is under way. errc::wrong_state once the new generation is current, and before encryption is enabled.
+  asio::awaitable<std::optional<Generation>> abort_rotation();
   asio::awaitable<void>
   reconsider_retirement();  // a drive came back and was rewrapped: perhaps its old generation can go
   asio::awaitable<RotationView> rotation();

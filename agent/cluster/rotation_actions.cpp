@@ -54,6 +54,10 @@ asio::awaitable<void> RotationDriver::act(action::TakeCensus) {
 }
 
 asio::awaitable<void> RotationDriver::act(action::RetireKek retire) {
+  if (under_way_.contains(action::CreateKek{retire.generation})) {  // aborted meanwhile: what it still makes would stay
+    throw Error(errc::wrong_state, {"destroy", "KEK generation " + std::to_string(retire.generation),
+                                    "It is still being made; tried again."});
+  }
   event::Retired retired{retire.generation, {}};
   for (const auto& id : ids()) {
     co_await member(id).retire_kek(retire.generation);

@@ -68,6 +68,10 @@ asio::awaitable<EncryptionState> RotationDriver::apply(Event event) {
     last_failure_.clear();
     last_error_ = nullptr;
   }
+  if (std::holds_alternative<event::Abort>(event)) {
+    last_failure_ = "it was aborted" + (last_failure_.empty() ? "" : "; before, " + last_failure_);
+    wake();  // what waited for another attempt has nothing to wait for
+  }
   co_return state;
 }
 

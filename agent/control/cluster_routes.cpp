@@ -78,6 +78,14 @@ asio::awaitable<http::Response> Routes::start_rotation(http::Request request) {
   co_return answer(json::object{{"generation", generation}}, 202);
 }
 
+asio::awaitable<http::Response> Routes::abort_rotation(http::Request request) {
+  expect_plain(request);
+  const std::optional<cluster::Generation> burnt = co_await services_.cluster().abort_rotation();
+  json::object body{{"changed", burnt.has_value()}, {"burntKekGeneration", nullptr}};
+  if (burnt) body["burntKekGeneration"] = *burnt;
+  co_return answer(body);
+}
+
 asio::awaitable<http::Response> Routes::get_rotation(http::Request request) {
   expect_plain(request);
   const cluster::RotationView rotation = co_await services_.cluster().rotation();

@@ -22,6 +22,7 @@ http::Router Routes::router() {
   add(Method::post, "/v1/encryption/check", &Routes::check_encryption);
   add(Method::post, "/v1/rotation", &Routes::start_rotation);
   add(Method::get, "/v1/rotation", &Routes::get_rotation);
+  add(Method::del, "/v1/rotation", &Routes::abort_rotation);
 
   add(Method::get, "/v1/volumes", &Routes::get_volumes);
   add(Method::post, "/v1/volumes", &Routes::create_volume);

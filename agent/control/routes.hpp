@@ -32,6 +32,7 @@ class Routes {
   Answer check_encryption(http::Request request);
   Answer start_rotation(http::Request request);
   Answer get_rotation(http::Request request);
+  Answer abort_rotation(http::Request request);
 
   // volume_routes.cpp
   Answer get_volumes(http::Request request);

@@ -36,6 +36,9 @@ struct Fixture : Machine {
     return std::any_of(info.warnings.begin(), info.warnings.end(),
                        [&](const std::string& warning) { return warning.find(part) != std::string::npos; });
   }
+  static asio::awaitable<void> wait_while(const bool& hold, bool concerned) {
+    while (concerned && hold) co_await doze(1ms);
+  }
   void heal() { agent->member.around = nullptr; }
   static asio::awaitable<void> refuse_when(bool failing) {
     if (failing) throw Error(errc::sealed_out, {"do", "it", ""});
@@ -194,11 +197,62 @@ BOOST_FIXTURE_TEST_CASE(a_member_that_cannot_prove_is_waited_for_and_the_rotatio
   BOOST_TEST(agent->wait(service().rotation()).waiting_for.find("node1") != std::string::npos);
   BOOST_TEST((state().rotation == RotationPhase::DistributingKEK));
   refusal(errc::wrong_state, [&] { agent->wait(service().rotate()); });
-  agent->wait(service().abort_rotation());
+  BOOST_TEST((agent->wait(service().abort_rotation()) == std::optional<Generation>(2)));
   agent->run_until_rest();
   BOOST_TEST(state().current == 1u);
   BOOST_TEST((node.held == std::set<Generation>{1}));
+  BOOST_TEST(agent->wait(service().rotation()).last_failure.find("aborted") != std::string::npos);
+  BOOST_TEST(!agent->wait(service().abort_rotation()).has_value());  // the same again: nothing to do
+  heal();
+  agent->rotate();
+  BOOST_TEST(state().current == 3u);
+  check();
+}
+
+BOOST_FIXTURE_TEST_CASE(after_an_abort_nothing_waits_for_another_attempt, Fixture) {
+  agent.reset();
+  DriverOptions patient = quick;
+  patient.first_pause = patient.longest_pause = 1h;
+  agent = std::make_unique<Agent>(*this, patient);
+  agent->become_encrypted();
+  fail("prove");
+  agent->wait(service().rotate());
+  for (int i = 0; i < 1000 && agent->wait(service().rotation()).waiting_for.empty(); ++i) agent->wait(doze(1ms));
+  agent->wait(service().abort_rotation());
+  agent->run_until_rest();
+  for (int i = 0; i < 1000 && !agent->wait(service().rotation()).waiting_for.empty(); ++i) agent->wait(doze(1ms));
+  BOOST_TEST(agent->wait(service().rotation()).waiting_for == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_rotation_whose_new_kek_is_current_is_not_aborted_and_the_reason_is_told, Fixture) {
   refusal(errc::wrong_state, [&] { agent->wait(service().abort_rotation()); });
+  agent->become_encrypted();
+  node.volumes["a"] = {1, Drive::failing};
+  agent->wait(service().rotate());
+  agent->run_until(RotationPhase::EncryptingDEKs);
+  const auto text = refusal(errc::wrong_state, [&] { agent->wait(service().abort_rotation()); });
+  BOOST_TEST(text.find("Generation 2 is current already") != std::string::npos, text);
+  node.volumes["a"].drive = Drive::present;
+  agent->run_until_rest();
+  BOOST_TEST(state().current == 2u);
+  check();
+}
+
+// What a KEK that is still being made leaves behind comes after its destruction otherwise.
+BOOST_FIXTURE_TEST_CASE(an_aborted_kek_that_is_still_being_made_is_destroyed_afterwards, Fixture) {
+  agent->become_encrypted();
+  bool hold = true;
+  agent->member.around = [&](std::string name) { return wait_while(hold, name == "create"); };
+  agent->wait(service().rotate());
+  agent->wait(doze(5ms));
+  agent->wait(service().abort_rotation());
+  agent->wait(doze(20ms));
+  BOOST_TEST(!node.destroyed.contains(2));
+  hold = false;
+  agent->run_until_rest();
+  BOOST_TEST(node.destroyed.contains(2));
+  BOOST_TEST((node.held == std::set<Generation>{1}));
+  BOOST_TEST(!store.entries.contains(store_key::recovery(2)));
   check();
 }
 
