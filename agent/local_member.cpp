@@ -32,7 +32,7 @@ Digest fresh_nonce() {
 // No verdict on a KEK: the same proof may succeed later without anybody's touching the key.
 bool may_pass(const Error& error) {
   return error.code() == errc::tpm_absent || error.code() == errc::timed_out || error.code() == errc::sealed_out ||
-         error.code().category() != volcrypt_category();
+         error.code() == errc::conflict || error.code().category() != volcrypt_category();
 }
 
 std::string unrecorded_text(Generation generation, const std::string& cause) {
@@ -227,8 +227,25 @@ asio::awaitable<void> LocalMember::adopt_membership(const cluster::SignedMembers
   parts_.volumes.joined(opened.cluster);
 }
 
+asio::awaitable<bool> LocalMember::was_made_without_tpm() {
+  const std::optional<cluster::PinnedState> pinned = co_await parts_.pin.read();
+  if (!pinned) co_return false;
+  const cluster::Membership membership = cluster::parse_membership(pinned->newest.document);
+  const auto self = std::find_if(membership.members.begin(), membership.members.end(),
+                                 [&](const cluster::MemberEntry& member) { return member.node == id(); });
+  co_return self != membership.members.end() && self->tpm_approvals.authority_public.empty();
+}
+
 asio::awaitable<cluster::MemberReadiness> LocalMember::readiness(Protection protection) {
   cluster::MemberReadiness readiness{VOLCRYPT_VERSION, {}};
+  if (protection == Protection::tpm && co_await was_made_without_tpm()) {
+    readiness.failures.push_back(
+        "This cluster was made without a TPM (`cluster init --without-tpm`), and stays so. Enable it with --protection "
+        "software; or make another one, which costs nothing before encryption is enabled: stop volcryptd, move its "
+        "state "
+        "directory aside, start it, and run `volcryptctl cluster init`.");
+    co_return readiness;
+  }
   try {
     const keys::BootReport boot =
         co_await parts_.keys.of(protection).with("check the keys", [](KekStore& store) { return store.boot_report(); });

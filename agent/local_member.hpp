@@ -65,6 +65,7 @@ class LocalMember final : public cluster::Member {
   asio::awaitable<bool> is_needed(cluster::Generation generation);
   asio::awaitable<void> prove(const keys::KekRecord& record);
   asio::awaitable<std::optional<Error>> failure_of_proof(const keys::KekRecord& record);
+  asio::awaitable<bool> was_made_without_tpm();  // says the membership document
   asio::awaitable<void> follow_choice();  // the protection that the store says, for the keyrings and the node's file
   asio::awaitable<void> adopt(keys::Protection protection, keys::Approvals approvals);
   std::filesystem::path recovery_file(cluster::Generation generation) const;

@@ -18,24 +18,21 @@ volumes::VolumeService& NodeServices::volumes() {
   return parts_.volumes;
 }
 
-asio::awaitable<control::EnrolledNode> NodeServices::enrol(keys::IdentityRequest request) {
+asio::awaitable<control::EnrolledNode> NodeServices::enrol(control::EnrolRequest request) {
   const std::optional<cluster::PinnedState> pinned = co_await parts_.pin.read();
   if (pinned)
     throw Error(errc::wrong_state,
                 {"make", "the node's keys", "This node belongs to cluster " + pinned->pin.cluster.str() + " already."});
   control::EnrolledNode node;
   node.name = parts_.member.name();
-  const auto identify = [request](keys::KekStore& store) { return store.identity(request); };
+  const auto identify = [wanted = request.identity](keys::KekStore& store) { return store.identity(wanted); };
   const auto report = [](keys::KekStore& store) { return store.boot_report(); };
-  node.software = co_await parts_.keys.of(Protection::software).with("make the software keys", identify);
-  try {
+  if (request.tpm == control::TpmUse::required) {
     node.tpm = co_await parts_.keys.of(Protection::tpm).with("make the TPM's keys", identify);
     node.boot = co_await parts_.keys.of(Protection::tpm).with("read the boot state", report);
-  } catch (const Error& error) {  // software mode remains; the administrator sees why
-    node.tpm.reset();
-    node.tpm_failure = error.what();
   }
-  co_await parts_.node_file.enrolled(std::move(request));
+  node.software = co_await parts_.keys.of(Protection::software).with("make the software keys", identify);
+  co_await parts_.node_file.enrolled(std::move(request.identity));
   co_return node;
 }
 

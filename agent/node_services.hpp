@@ -29,7 +29,7 @@ class NodeServices final : public control::Services {
   const Uuid& node() const override { return parts_.member.id(); }
   volumes::VolumeService& volumes() override;
   runtime::Metrics& metrics() override { return parts_.metrics; }
-  asio::awaitable<control::EnrolledNode> enrol(keys::IdentityRequest request) override;
+  asio::awaitable<control::EnrolledNode> enrol(control::EnrolRequest request) override;
   asio::awaitable<void> init_cluster(cluster::SignedMembership membership) override;
   asio::awaitable<void> update_membership(cluster::SignedMembership membership) override;
   asio::awaitable<std::optional<cluster::SignedMembership>> membership() override;

@@ -17,7 +17,7 @@ struct Options {
   std::string format = "table";
   std::string pcrs;
   std::string name, device, file;
-  bool reuse_keys = false, check = false, wait = false, yes = false;
+  bool reuse_keys = false, without_tpm = false, abort = false, check = false, wait = false, yes = false;
   unsigned settle_timeout = 90;
   InitOptions init;
   EnableOptions enable;
@@ -82,13 +82,17 @@ class Tree {
         "Make a cluster of this node. Asks for two passphrases (authority key, recovery key) and writes two key files",
         "volcryptctl cluster init --name vault --pcrs 7", [&o](Session& session) {
           o.init.reuse_keys = o.reuse_keys ? Reuse::yes : Reuse::no;
+          o.init.tpm = o.without_tpm ? control::TpmUse::left_out : control::TpmUse::required;
           if (!o.pcrs.empty()) o.init.pcrs = parse_pcrs(o.pcrs);
           return cluster_init(session, o.init);
         });
     init.add_option("--name", o.init.name, "The cluster's name")->capture_default_str();
     init.add_option("--authority-file", o.init.authority_file, "New file for the authority key (NAME-authority.json)");
     init.add_option("--recovery-file", o.init.recovery_file, "New file for the recovery key (NAME-recovery.json)");
-    init.add_option("--pcrs", o.pcrs, "PCRs of bank SHA-256 that must not change, as 7 or 7,14, or none (default 7)");
+    auto* pcrs = init.add_option("--pcrs", o.pcrs,
+                                 "PCRs of bank SHA-256 that must not change, as 7 or 7,14, or none (default 7)");
+    init.add_flag("--without-tpm", o.without_tpm, "Make a cluster that can never use a TPM: software protection only")
+        ->excludes(pcrs);
     init.add_flag("--reuse-keys", o.reuse_keys, "Use key files that an earlier try has written");
 
     auto& enable = group(app_, "enable", "Switch a feature flag or cluster encryption on");
@@ -108,12 +112,16 @@ class Tree {
     auto& rotation = group(app_, "rotate", "Rotate a key");
     auto& kek = verb(rotation, "cluster-root-key", "Make a new KEK generation and rewrap every volume's key, online",
                      "volcryptctl rotate cluster-root-key --wait", [&o](Session& session) {
+                       o.rotate.what = o.abort ? Rotating::abort : Rotating::begin;
                        o.rotate.wait = o.wait ? Waiting::yes : Waiting::no;
                        return rotate(session, o.rotate);
                      });
-    kek.add_flag("--wait", o.wait, "Wait until it is done and show progress");
-    kek.add_option("--timeout", o.rotate.timeout, "Wait at most this many seconds (0: no limit)")
-        ->capture_default_str();
+    auto* wait = kek.add_flag("--wait", o.wait, "Wait until it is done and show progress");
+    auto* timeout = kek.add_option("--timeout", o.rotate.timeout, "Wait at most this many seconds (0: no limit)")
+                        ->capture_default_str();
+    kek.add_flag("--abort", o.abort, "Take back a rotation whose new KEK is not proved yet; its number is never used")
+        ->excludes(wait)
+        ->excludes(timeout);
   }
 
   void get_verbs() {

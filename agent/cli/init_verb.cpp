@@ -45,6 +45,26 @@ void require_no_cluster(Session& session) {
   }
 }
 
+// A cluster made without a TPM can never use one, so that one that cannot be used now ends the verb.
+template <class Call>
+auto needing_tpm(const std::string& state, Call call) {
+  try {
+    return call();
+  } catch (const Failure& failure) {
+    std::string text = failure.what() + state;
+    if (failure.status() == ExitStatus::tpm) {
+      text += " No cluster was made. For one that shall never use a TPM: volcryptctl cluster init --without-tpm.";
+    }
+    throw Failure(failure.status(), text);
+  }
+}
+
+// Before anybody types passphrases.
+void look_for_tpm(Session& session, const InitOptions& options) {
+  if (options.tpm == control::TpmUse::left_out) return;
+  needing_tpm("", [&] { return session.agent.get("/v1/node/boot-state", long_deadline); });
+}
+
 AdminKeys make_keys(Session& session, const KeyFiles& files) {
   if (files.authority == files.recovery) {
     throw Failure(ExitStatus::usage, "cannot write both keys to " + files.authority.native() + ": name two files.");
@@ -125,7 +145,7 @@ std::string summary(const InitOptions& options, const KeyFiles& files, const clu
   Listing listing;
   listing.add("Cluster", options.name + " (" + membership.cluster.str() + ")");
   listing.add("Node", node.name + " (" + membership.members.front().node.str() + ")");
-  listing.add("TPM", node.tpm ? node.tpm->maker : "none usable: " + node.tpm_failure);
+  listing.add("TPM", node.tpm ? node.tpm->maker : "left out: software protection only");
   listing.add("PCRs bound", !node.tpm || pcrs.empty() ? "none" : bound);
   listing.add("Authority key", files.authority.native());
   listing.add("Recovery key", files.recovery.native());
@@ -140,17 +160,15 @@ std::string summary(const InitOptions& options, const KeyFiles& files, const clu
 ExitStatus cluster_init(Session& session, const InitOptions& options) {
   const KeyFiles files = files_of(options);
   require_no_cluster(session);
+  look_for_tpm(session, options);
   const AdminKeys keys = options.reuse_keys == Reuse::yes ? open_keys(session, files) : make_keys(session, files);
 
   const keys::IdentityRequest request{keys.authority.public_der(), keys.authority.cluster(), Uuid::random()};
   const std::string again = " The key files are written; run the same with --reuse-keys when the cause is gone.";
-  control::EnrolledNode node;
-  try {
-    const auto answer = session.agent.post("/v1/node/identity", control::render(request));
-    node = control::parse_enrolled_node(http::JsonObject(answer, "the agent's answer"));
-  } catch (const Failure& failure) {
-    throw Failure(failure.status(), failure.what() + again);
-  }
+  const auto answer = needing_tpm(again, [&] {
+    return session.agent.post("/v1/node/identity", control::render(control::EnrolRequest{request, options.tpm}));
+  });
+  const control::EnrolledNode node = control::parse_enrolled_node(http::JsonObject(answer, "the agent's answer"));
 
   const std::vector<std::uint32_t> pcrs = options.pcrs.value_or(std::vector<std::uint32_t>{7});
   cluster::Membership membership;

@@ -11,6 +11,7 @@
 #include "agent/cli/exit_status.hpp"
 #include "agent/cli/output.hpp"
 #include "agent/cli/passphrase.hpp"
+#include "agent/control/enrolled_node.hpp"
 
 namespace volcrypt::cli {
 
@@ -48,6 +49,7 @@ struct InitOptions {
   std::string recovery_file;
   std::optional<std::vector<std::uint32_t>> pcrs;  // empty: PCR 7 where there is a TPM
   Reuse reuse_keys = Reuse::no;
+  control::TpmUse tpm = control::TpmUse::required;
 };
 struct EnableOptions {
   std::string protection = "tpm";
@@ -58,7 +60,9 @@ struct CreateOptions {
   bool erase_existing_data = false;
   bool allow_discards = false;
 };
+enum class Rotating { begin, abort };
 struct RotateOptions {
+  Rotating what = Rotating::begin;
   Waiting wait = Waiting::no;
   unsigned timeout = 0;  // seconds, 0: none
 };

@@ -32,12 +32,12 @@ _volcryptctl() {
         "") next="cluster enable rotate get create delete forget attach detach header settle node recovery completion"
             options="--help --version --format --socket" ;;
         "cluster") next="init" ;;
-        "cluster init") options="--name --authority-file --recovery-file --pcrs --reuse-keys --passphrase-fd $options" ;;
+        "cluster init") options="--name --authority-file --recovery-file --pcrs --without-tpm --reuse-keys --passphrase-fd $options" ;;
         "enable") next="feature-flag cluster-encryption" ;;
         "enable feature-flag") next="cluster-encryption" ;;
         "enable cluster-encryption") options="--protection --check $options" ;;
         "rotate") next="cluster-root-key" ;;
-        "rotate cluster-root-key") options="--wait --timeout $options" ;;
+        "rotate cluster-root-key") options="--wait --timeout --abort $options" ;;
         "get") next="clusterinfo nodes volumes volume" ;;
         "get volume") next=$(_volcryptctl_names) ;;
         "create") next="volume" ;;

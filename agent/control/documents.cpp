@@ -43,17 +43,19 @@ keys::Protection parse_protection(const std::string& text) {
   throw Error(errc::invalid_argument, {"read", "the protection", "It is either \"tpm\" or \"software\"."});
 }
 
-json::object render(const keys::IdentityRequest& request) {
-  return {{"authorityPublic", to_base64(request.authority_public)},
-          {"cluster", request.cluster.str()},
-          {"node", request.node.str()}};
+json::object render(const EnrolRequest& request) {
+  return {{"authorityPublic", to_base64(request.identity.authority_public)},
+          {"cluster", request.identity.cluster.str()},
+          {"node", request.identity.node.str()},
+          {"withoutTpm", request.tpm == TpmUse::left_out}};
 }
 
-keys::IdentityRequest parse_identity_request(http::JsonObject body) {
-  keys::IdentityRequest request;
-  request.authority_public = body.base64("authorityPublic");
-  request.cluster = body.uuid("cluster");
-  request.node = body.uuid("node");
+EnrolRequest parse_enrol_request(http::JsonObject body) {
+  EnrolRequest request;
+  request.identity.authority_public = body.base64("authorityPublic");
+  request.identity.cluster = body.uuid("cluster");
+  request.identity.node = body.uuid("node");
+  request.tpm = body.flag("withoutTpm", false) ? TpmUse::left_out : TpmUse::required;
   body.finish();
   return request;
 }
@@ -94,7 +96,6 @@ keys::BootReport parse_boot_report(http::JsonObject body) {
 json::object render(const EnrolledNode& node) {
   return {{"name", node.name},
           {"tpm", node.tpm ? json::value(render(*node.tpm)) : json::value(nullptr)},
-          {"tpmFailure", node.tpm_failure},
           {"software", render(node.software)},
           {"boot", render(node.boot)}};
 }
@@ -103,7 +104,6 @@ EnrolledNode parse_enrolled_node(http::JsonObject body) {
   EnrolledNode node;
   node.name = body.string("name");
   if (auto tpm = body.optional_object("tpm")) node.tpm = parse_identity(std::move(*tpm));
-  node.tpm_failure = body.string("tpmFailure");
   node.software = parse_identity(body.object("software"));
   node.boot = parse_boot_report(body.object("boot"));
   body.finish();

@@ -19,8 +19,8 @@ namespace json = boost::json;
 std::string to_text(keys::Protection protection);
 keys::Protection parse_protection(const std::string& text);
 
-json::object render(const keys::IdentityRequest& request);
-keys::IdentityRequest parse_identity_request(http::JsonObject body);
+json::object render(const EnrolRequest& request);
+EnrolRequest parse_enrol_request(http::JsonObject body);
 
 json::object render(const keys::BootReport& report);
 keys::BootReport parse_boot_report(http::JsonObject body);

@@ -1,4 +1,5 @@
-// What a node says of itself when a cluster is made: the answer to POST /v1/node/identity. A value; nothing secret.
+// Enrolment, the first step of `cluster init`: what is asked of a node, and what it says of itself (POST
+// /v1/node/identity). Values; nothing secret.
 #pragma once
 
 #include <optional>
@@ -8,10 +9,16 @@
 
 namespace volcrypt::control {
 
+enum class TpmUse { required, left_out };
+
+struct EnrolRequest {
+  keys::IdentityRequest identity;
+  TpmUse tpm = TpmUse::required;
+};
+
 struct EnrolledNode {
   std::string name;                       // host name, for the membership document
-  std::optional<keys::NodeIdentity> tpm;  // empty where no usable TPM answers; `tpm_failure` says why
-  std::string tpm_failure;
+  std::optional<keys::NodeIdentity> tpm;  // empty where it was to be left out, and then only
   keys::NodeIdentity software;
   keys::BootReport boot;  // PCRs 0 to 15 now, for the authority to sign; no values without TPM
 };

@@ -25,7 +25,7 @@ std::string now_rfc3339() {
 
 asio::awaitable<http::Response> Routes::make_identity(http::Request request) {
   expect_no_query(request);
-  keys::IdentityRequest wanted = parse_identity_request(body_of(request));
+  EnrolRequest wanted = parse_enrol_request(body_of(request));
   const EnrolledNode node = co_await services_.enrol(std::move(wanted));
   co_return answer(render(node));
 }

@@ -32,8 +32,9 @@ class Services {
   virtual runtime::Metrics& metrics() = 0;
 
   // `cluster init`, first step: makes the node's keys for exactly this authority, cluster and node. errc::wrong_state
-  // when this node belongs to a cluster already.
-  virtual asio::awaitable<EnrolledNode> enrol(keys::IdentityRequest request) = 0;
+  // when this node belongs to a cluster already. A TPM that is required and absent, busy or unsuitable is that error:
+  // a cluster made without it could never use it.
+  virtual asio::awaitable<EnrolledNode> enrol(EnrolRequest request) = 0;
   // Second step of `cluster init`: the node's KekStores adopt their approvals, then the document is stored.
   virtual asio::awaitable<void> init_cluster(cluster::SignedMembership membership) = 0;
   // approve-boot-state: a newer document of the same authority. Works while the node is sealed out.

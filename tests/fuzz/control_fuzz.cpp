@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } catch (const Error& error) {
     fuzz::demand(error.code() == errc::invalid_argument, error.what());
   }
-  try_as(text, control::parse_identity_request);
+  try_as(text, control::parse_enrol_request);
   try_as(text, control::parse_signed_membership);
   try_as(text, control::parse_enrolled_node);
   try_as(text, control::parse_boot_report);

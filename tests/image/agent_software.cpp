@@ -47,14 +47,29 @@ BOOST_AUTO_TEST_CASE(before_init_every_verb_says_what_to_do_first) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(enabling_with_tpm_protection_names_the_missing_tpm) {
+BOOST_AUTO_TEST_CASE(a_cluster_made_without_a_tpm_says_so_when_tpm_protection_is_asked_for) {
   const Daemon daemon("none");
   must_succeed(daemon.init());
   must_succeed(daemon.control({"enable", "feature-flag", "cluster-encryption"}));
   const CommandResult result = daemon.control({"enable", "cluster-encryption", "--protection", "tpm"});
   BOOST_TEST(result.status == 4);
-  BOOST_TEST(told(result, "TPM"));
+  BOOST_TEST(told(result, "made without a TPM"), result.err);
+  BOOST_TEST(told(result, "--protection software"));
+  BOOST_TEST(told(result, "move its state directory aside"));
   must_succeed(daemon.control({"enable", "cluster-encryption", "--protection", "software"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_cluster_is_not_made_without_a_tpm_unless_that_is_asked_for) {
+  const Daemon daemon("none");
+  const CommandResult refused = daemon.control(
+      {"cluster", "init", "--authority-file", daemon.path("a.json"), "--recovery-file", daemon.path("r.json")},
+      {test::authority_passphrase, test::recovery_passphrase});
+  BOOST_TEST(refused.status == 10);
+  BOOST_TEST(told(refused, "--without-tpm"), refused.err);
+  BOOST_TEST(daemon.ask({"get", "clusterinfo"}).at("cluster").is_null());
+  must_succeed(daemon.control({"cluster", "init", "--without-tpm", "--reuse-keys", "--authority-file",
+                               daemon.path("a.json"), "--recovery-file", daemon.path("r.json")},
+                              {test::authority_passphrase, test::recovery_passphrase}));
 }
 
 BOOST_AUTO_TEST_CASE(a_second_init_is_refused_and_the_cluster_stays_as_it_was) {

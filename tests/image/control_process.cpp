@@ -72,9 +72,9 @@ struct Machine {
   }
 
   tests::Ran init() {
-    return ctl(
-        {"cluster", "init", "--name", "vault", "--authority-file", authority_file, "--recovery-file", recovery_file},
-        {authority_passphrase + "\n", recovery_passphrase});
+    return ctl({"cluster", "init", "--name", "vault", "--without-tpm", "--authority-file", authority_file,
+                "--recovery-file", recovery_file},
+               {authority_passphrase + "\n", recovery_passphrase});
   }
 
   void enabled() {

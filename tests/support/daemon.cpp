@@ -86,7 +86,10 @@ CommandResult run_command(std::vector<std::string> words, const std::vector<std:
   return result;
 }
 
-Daemon::Daemon(std::string tcti) : tcti_(std::move(tcti)) { start(); }
+Daemon::Daemon(std::string tcti, std::string configuration)
+    : tcti_(std::move(tcti)), configuration_(std::move(configuration)) {
+  start();
+}
 
 Daemon::~Daemon() {
   if (pid_ <= 0) return;
@@ -103,7 +106,8 @@ std::string Daemon::log() const { return content(path("log")); }
 void Daemon::start() {
   const std::string file = path("volcryptd.conf");
   std::ofstream(file) << "# written by a test\nstate-directory = \"" << state_directory() << "\"\nsocket = \""
-                      << path("control.sock") << "\"\nsocket-group = \"\"\ntcti = \"" << tcti_ << "\"\ntpm-wait = 5\n";
+                      << path("control.sock") << "\"\nsocket-group = \"\"\ntcti = \"" << tcti_ << "\"\n"
+                      << configuration_;
   pid_ = execute({VOLCRYPT_DAEMON, "--config", file}, path("out"), path("log"));
   for (int i = 0; i < 600; ++i) {
     if (control({"get", "clusterinfo"}).status == 0) return;
@@ -141,10 +145,12 @@ boost::json::value Daemon::ask(std::vector<std::string> words) const {
 }
 
 std::vector<std::string> Daemon::init_words() const {
-  return {"cluster",          "init",
-          "--name",           "test",
-          "--authority-file", path("authority.json"),
-          "--recovery-file",  path("recovery.json")};
+  std::vector<std::string> words = {"cluster",          "init",
+                                    "--name",           "test",
+                                    "--authority-file", path("authority.json"),
+                                    "--recovery-file",  path("recovery.json")};
+  if (tcti_ == "none") words.emplace_back("--without-tpm");
+  return words;
 }
 
 CommandResult Daemon::init(const std::vector<std::string>& more) const {

@@ -19,7 +19,8 @@ struct CommandResult {
 
 class Daemon {
  public:
-  explicit Daemon(std::string tcti);  // "none": no TPM. Started, and answering.
+  // Started, and answering. "none": no TPM. `configuration`: more lines of its file.
+  explicit Daemon(std::string tcti, std::string configuration = "tpm-wait = 5\n");
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -41,7 +42,7 @@ class Daemon {
 
  private:
   ScratchDirectory directory_;
-  std::string tcti_;
+  std::string tcti_, configuration_;
   pid_t pid_ = -1;
 };
 

@@ -71,6 +71,13 @@ void lock_out(const std::string& tcti) {
 }
 
 void set_owner_password(const std::string& tcti) { set_password(tcti, ESYS_TR_RH_OWNER); }
+void remove_owner_password(const std::string& tcti) {
+  const TpmContext context(tcti);
+  const TPM2B_AUTH secret = password("a password"), none{};
+  check(Esys_TR_SetAuth(context.esys(), ESYS_TR_RH_OWNER, &secret), "the password", "a hierarchy");
+  check(Esys_HierarchyChangeAuth(context.esys(), ESYS_TR_RH_OWNER, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &none),
+        "TPM2_HierarchyChangeAuth", "a hierarchy");
+}
 void set_lockout_password(const std::string& tcti) { set_password(tcti, ESYS_TR_RH_LOCKOUT); }
 
 }  // namespace volcrypt::test

@@ -8,6 +8,7 @@ namespace volcrypt::test {
 
 void lock_out(const std::string& tcti);  // dictionary-attack lockout by wrong passwords
 void set_owner_password(const std::string& tcti);
-void set_lockout_password(const std::string& tcti);  // what a careful administrator does
+void remove_owner_password(const std::string& tcti);  // the one that was set
+void set_lockout_password(const std::string& tcti);   // what a careful administrator does
 
 }  // namespace volcrypt::test

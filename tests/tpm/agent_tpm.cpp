@@ -80,18 +80,6 @@ BOOST_AUTO_TEST_CASE(a_changed_pcr_seals_the_node_out_until_the_authority_approv
   test::must_be_at_rest(daemon, 2);
 }
 
-BOOST_AUTO_TEST_CASE(a_tpm_that_is_absent_is_named_and_software_protection_remains_possible) {
-  Swtpm tpm;
-  tpm.stop();
-  const Daemon daemon(tpm.tcti());
-  must_succeed(daemon.init());
-  must_succeed(daemon.control({"enable", "feature-flag", "cluster-encryption"}));
-  const CommandResult refused = daemon.control({"enable", "cluster-encryption", "--protection", "tpm"});
-  BOOST_TEST(refused.status != 0);
-  BOOST_TEST(refused.err.find("TPM") != std::string::npos);
-  must_succeed(daemon.control({"enable", "cluster-encryption", "--protection", "software"}));
-}
-
 BOOST_AUTO_TEST_CASE(a_daemon_that_starts_before_its_tpm_goes_on_when_the_tpm_appears) {
   Swtpm tpm;
   Daemon daemon(tpm.tcti());

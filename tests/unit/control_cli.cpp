@@ -42,6 +42,7 @@ BOOST_AUTO_TEST_SUITE(command_line)
 BOOST_AUTO_TEST_CASE(every_verb_of_the_manual_is_understood) {
   const std::vector<std::vector<std::string>> lines = {
       {"cluster", "init"},
+      {"cluster", "init", "--without-tpm"},
       {"cluster", "init", "--name", "v", "--authority-file", "a", "--recovery-file", "r", "--pcrs", "7,14",
        "--reuse-keys"},
       {"enable", "feature-flag", "cluster-encryption"},
@@ -58,6 +59,7 @@ BOOST_AUTO_TEST_CASE(every_verb_of_the_manual_is_understood) {
       {"delete", "volume", "data1", "--yes"},
       {"forget", "volume", "data1", "--yes"},
       {"rotate", "cluster-root-key", "--wait", "--timeout", "60"},
+      {"rotate", "cluster-root-key", "--abort"},
       {"header", "backup", "data1", "--output", "f"},
       {"header", "restore", "data1", "--device", "/dev/sdb", "--input", "f"},
       {"settle", "--timeout", "90"},
@@ -90,6 +92,8 @@ BOOST_AUTO_TEST_CASE(wrong_words_are_usage_errors_with_a_way_out) {
       {"settle", "--timeout", "soon"},
       {"recovery", "verify"},
       {"recovery", "verify", "--recovery-file", "f", "--passphrase", "x"},
+      {"cluster", "init", "--without-tpm", "--pcrs", "7"},
+      {"rotate", "cluster-root-key", "--abort", "--wait"},
       {"cluster", "init", "--passphrase-fd", "secret"}};
   for (const auto& line : lines) {
     const Parsed parsed = parse_command_line(line);

@@ -44,10 +44,11 @@ void Server::install_package() {
 }
 
 void Server::make_cluster(Protection protection) {
+  const std::string tpm = protection == Protection::tpm ? "" : " --without-tpm";
   show(
       "volcryptctl --passphrase-fd 3 --passphrase-fd 4 cluster init --name demo --authority-file /root/authority.json"
       " --recovery-file /root/recovery.json" +
-      passphrase_on(3, authority_passphrase) + passphrase_on(4, recovery_passphrase));
+      tpm + passphrase_on(3, authority_passphrase) + passphrase_on(4, recovery_passphrase));
   show("volcryptctl enable feature-flag cluster-encryption");
   const std::string kind = protection == Protection::tpm ? "tpm" : "software";
   show("volcryptctl enable cluster-encryption --check --protection " + kind);
