@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -34,6 +35,7 @@ using runtime::Severity;
 // groups.
 constexpr std::chrono::seconds key_deadline{120};
 constexpr std::chrono::seconds retry_pause{10};
+constexpr std::chrono::seconds longest_retry_pause{60};  // of what has been waiting for long
 constexpr std::chrono::seconds metrics_pause{15};
 constexpr std::chrono::seconds proof_pause{60};  // a sealed-out TPM is asked once a minute, not more
 
@@ -198,6 +200,7 @@ asio::awaitable<bool> Agent::Parts::something_waits() {
 // For ever, at a calm pace: the cluster's own work until it has begun, and volumes that failed for a passing cause.
 asio::awaitable<void> Agent::Parts::try_again() {
   asio::steady_timer pause(loop);
+  std::chrono::seconds until_next = retry_pause;
   for (;;) {
     std::string complaint;
     try {
@@ -205,7 +208,9 @@ asio::awaitable<void> Agent::Parts::try_again() {
         co_await cluster.start();
         cluster_started = true;
       }
-      if (volumes.member_of_cluster() && co_await something_waits()) co_await volumes.attach_missing();
+      const bool waits = volumes.member_of_cluster() && co_await something_waits();
+      if (waits) co_await volumes.attach_missing();
+      until_next = waits ? std::min(until_next * 2, longest_retry_pause) : retry_pause;
     } catch (const boost::system::system_error& error) {
       if (error.code() == asio::error::operation_aborted) throw;
       complaint = error.what();
@@ -214,7 +219,7 @@ asio::awaitable<void> Agent::Parts::try_again() {
     if (!complaint.empty() && complaint != last_complaint)
       runtime::log(Severity::error, "the cluster's work is not resumed; trying again", {{"cause", complaint}});
     last_complaint = complaint;
-    pause.expires_after(retry_pause);
+    pause.expires_after(until_next);
     co_await pause.async_wait(asio::use_awaitable);
   }
 }

@@ -21,7 +21,7 @@ namespace asio = boost::asio;
 class Worker {
  public:
   static constexpr std::size_t max_waiting = 4096;  // calls that have not begun
-  static constexpr std::size_t max_given_up = 64;   // calls that overran their deadline and still hang
+  static constexpr std::size_t max_given_up = 256;  // calls that overran their deadline and still hang
 
   // `name` shows in thread listings and in errors (at most 15 bytes, prctl(2)); `threads` run at the same time.
   Worker(std::string name, std::size_t threads);

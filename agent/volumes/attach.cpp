@@ -92,7 +92,7 @@ asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting driv
   if (decision.verdict == Verdict::attach) {
     const auto key = std::make_shared<const Secret>(co_await unlock(drive.token));
     const auto do_attach = [drive, key](Devices& d) { return d.attach(drive.device, drive.token, *key); };
-    changed = co_await on_device("map " + drive.device, map_deadline, do_attach);
+    changed = co_await on_device(drive.device, "map " + drive.device, map_deadline, do_attach);
   }
   co_await catch_up(std::move(drive), known);
   co_return changed;
@@ -107,7 +107,8 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
     if (record == nullptr) {
       if (known.freshness == Freshness::last_known) co_return;
       const auto do_backup_header = [device = drive.device](Devices& d) { return d.backup_header(device); };
-      Bytes header = co_await on_device("back up the header of " + drive.device, look_deadline, do_backup_header);
+      Bytes header =
+          co_await on_device(drive.device, "back up the header of " + drive.device, look_deadline, do_backup_header);
       co_await catalogue.created(seen, std::move(header));
       runtime::log(Severity::notice, "a volume of this cluster that was not in the catalogue has been taken in",
                    {{"volume", seen.name}, {"device", drive.device}});

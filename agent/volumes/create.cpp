@@ -136,10 +136,10 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   if (std::optional<Outcome> earlier = co_await resume(state, request)) co_return std::move(*earlier);
   const auto do_describe = [request](Devices& d) { return d.describe(request.device, request.discards); };
   const dm::Description description =
-      co_await state.on_device("look at " + request.device, State::look_deadline, do_describe);
+      co_await state.on_device(request.device, "look at " + request.device, State::look_deadline, do_describe);
   co_await check_not_missed(state, request.device);
   const auto do_check_formattable = [request](Devices& d) { d.check_formattable(request.device, request.existing); };
-  co_await state.on_device("check that " + request.device + " may be formatted", State::look_deadline,
+  co_await state.on_device(request.device, "check that " + request.device + " may be formatted", State::look_deadline,
                            do_check_formattable);
   const std::vector<dm::Mapping> live = co_await state.mappings();
   for (const dm::Mapping& mapping : live)
@@ -164,7 +164,7 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
     const auto do_create = [request, made](Devices& d) {
       d.create(request.device, made.token, *made.key, request.existing);
     };
-    co_await state.on_device("format " + request.device, State::format_deadline, do_create);
+    co_await state.on_device(request.device, "format " + request.device, State::format_deadline, do_create);
   } catch (const Error& error) {
     failure = error;
   }
@@ -178,8 +178,8 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   made.record.device_hint = seen.device;
   made.record.bytes = seen.bytes;
   const auto do_backup_header = [device = seen.device](Devices& d) { return d.backup_header(device); };
-  Bytes header =
-      co_await state.on_device("back up the header of " + seen.device, State::look_deadline, do_backup_header);
+  Bytes header = co_await state.on_device(seen.device, "back up the header of " + seen.device, State::look_deadline,
+                                          do_backup_header);
   co_await state.catalogue.created(made.record, std::move(header));
   runtime::log(runtime::Severity::notice, "created by order",
                {{"volume", request.name},
@@ -190,7 +190,7 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   outcome.changed = dm::Changed::yes;
   try {
     const auto do_attach = [seen, key = made.key](Devices& d) { return d.attach(seen.device, seen.token, *key); };
-    co_await state.on_device("map " + seen.device, State::map_deadline, do_attach);
+    co_await state.on_device(seen.device, "map " + seen.device, State::map_deadline, do_attach);
     state.note_success(request.name);
   } catch (const Error& error) {  // the volume exists and is whole: the view says what is missing
     state.note_failure(request.name, error);

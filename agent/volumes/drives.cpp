@@ -7,7 +7,7 @@ namespace volcrypt::volumes {
 
 asio::awaitable<void> VolumeService::State::report_present() {
   const auto do_drives = [](Devices& d) { return d.drives(); };
-  const std::vector<DriveFacts> all = co_await on_device("ask udev for drives", look_deadline, do_drives);
+  const std::vector<DriveFacts> all = co_await on_device("udev", "ask udev for drives", look_deadline, do_drives);
   for (const DriveFacts& drive : all) co_await report(drive);
 }
 
@@ -19,7 +19,7 @@ asio::awaitable<void> VolumeService::State::report(DriveFacts drive) {
   boost::system::error_code cause;
   try {
     const auto do_inspect = [device = drive.device](Devices& d) { d.inspect(device); };
-    co_await on_device("look at " + drive.device, look_deadline, do_inspect);
+    co_await on_device(drive.device, "look at " + drive.device, look_deadline, do_inspect);
   } catch (const boost::system::system_error& error) {
     if (error.code() == asio::error::operation_aborted) throw;
     cause = error.code();

@@ -37,7 +37,8 @@ asio::awaitable<Outcome> VolumeService::detach(std::string name) {
   const std::vector<dm::Mapping> live = co_await state.mappings();
   if (const dm::Mapping* mapping = mapping_of(live, record.volume)) {
     const auto do_detach = [mapped = mapping->name](Devices& d) { return d.detach(mapped); };
-    outcome.changed = co_await state.on_device("unmap " + mapping->name, State::map_deadline, do_detach);
+    outcome.changed = co_await state.on_device(dm::mapping_path(mapping->name), "unmap " + mapping->name,
+                                               State::map_deadline, do_detach);
     runtime::log(runtime::Severity::notice, "detached by order", {{"volume", name}});
   }
   state.detached_by_order.insert(name);
@@ -62,7 +63,7 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
          "Its drive is not here, and erasing the records alone would leave the wrapped key on it. Plug it in."});
   if (const dm::Mapping* mapping = mapping_of(live, record.volume)) {
     const auto do_detach = [mapped = mapping->name](Devices& d) { return d.detach(mapped); };
-    co_await state.on_device("unmap " + mapping->name, State::map_deadline, do_detach);
+    co_await state.on_device(dm::mapping_path(mapping->name), "unmap " + mapping->name, State::map_deadline, do_detach);
   }
   if (!drive) {  // the header went in an earlier run that was cut off
     co_await state.settle_erase(*begun);
@@ -73,10 +74,10 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
   where.device_hint = device;  // what is left after a crash may no longer tell the volume to udev
   const auto do_drives = [](Devices& d) { return d.drives(); };
   const std::vector<DriveFacts> drives =
-      co_await state.on_device("ask udev for drives", State::look_deadline, do_drives);
+      co_await state.on_device("udev", "ask udev for drives", State::look_deadline, do_drives);
   co_await state.catalogue.begin_erase(where, identity_of(drives, *drive));
   const auto do_erase = [device, volume = record.volume](Devices& d) { d.erase(device, volume); };
-  co_await state.on_device("erase " + device, State::erase_deadline, do_erase);
+  co_await state.on_device(device, "erase " + device, State::erase_deadline, do_erase);
   co_await state.catalogue.erased(record);
   state.failures.erase(name);
   state.last_seen.erase(record.volume);
@@ -93,7 +94,7 @@ asio::awaitable<void> VolumeService::State::settle_erase(Intent intent) {
   const cluster::VolumeRecord& record = intent.record;
   const std::optional<Candidate> drive = co_await drive_of(record);
   const auto do_drives = [](Devices& d) { return d.drives(); };
-  const std::vector<DriveFacts> drives = co_await on_device("ask udev for drives", look_deadline, do_drives);
+  const std::vector<DriveFacts> drives = co_await on_device("udev", "ask udev for drives", look_deadline, do_drives);
   const std::optional<std::string> begun_on = drive ? drive->device : place_of(drives, intent);
   const std::string device = begun_on.value_or(record.device_hint);
   std::optional<Error> unopened;
@@ -115,7 +116,7 @@ asio::awaitable<void> VolumeService::State::settle_erase(Intent intent) {
   const Trace trace = trace_of(record.volume, area.content);
   if (trace == Trace::named) {
     const auto do_erase = [device, volume = record.volume](Devices& d) { d.erase(device, volume); };
-    co_await on_device("erase " + device, erase_deadline, do_erase);
+    co_await on_device(device, "erase " + device, erase_deadline, do_erase);
   } else if (unopened && (trace == Trace::header || trace == Trace::damaged)) {
     throw *unopened;
   } else if (!begun_on) {

@@ -52,7 +52,7 @@ asio::awaitable<Bytes> VolumeService::header_backup(std::string name) {
     const Sighting seen =
         co_await state_->look(drive->device);  // only a header that agrees with itself is worth keeping
     const auto do_backup_header = [device = seen.device](Devices& d) { return d.backup_header(device); };
-    co_return co_await state_->on_device("back up the header of " + seen.device, State::look_deadline,
+    co_return co_await state_->on_device(seen.device, "back up the header of " + seen.device, State::look_deadline,
                                          do_backup_header);
   }
   const std::optional<Bytes> kept = co_await state_->catalogue.header_backup(record.volume);
@@ -86,7 +86,7 @@ asio::awaitable<Outcome> VolumeService::header_restore(std::string name, std::st
   }
   const auto do_open = [bytes = std::move(*given)](Devices&) mutable { return open_backup(std::move(bytes)); };
   const std::shared_ptr<const Backup> backup =
-      co_await state.on_device("read the backup", State::look_deadline, do_open);
+      co_await state.on_device("the backup", "read the backup", State::look_deadline, do_open);
   const dm::Token token = backup->header.token();
   std::optional<EncryptionView> encryption;
   try {
@@ -108,7 +108,7 @@ asio::awaitable<Outcome> VolumeService::header_restore(std::string name, std::st
   }
   const auto key = std::make_shared<const Secret>(co_await state.unlock(token));
   const auto do_verify = [backup, key](Devices&) { backup->header.verify_volume_key(*key); };
-  co_await state.on_device("verify the key of the backup", State::look_deadline, do_verify);
+  co_await state.on_device("the backup", "verify the key of the backup", State::look_deadline, do_verify);
 
   // The record first, and against the state that was read: from then on a census counts the older generation. A header
   // that is newer than its record is found, and put right, by the next attach or rewrap.
@@ -120,7 +120,7 @@ asio::awaitable<Outcome> VolumeService::header_restore(std::string name, std::st
   const auto do_restore_header = [device, backup, volume = record.volume](Devices& d) {
     d.restore_header(device, backup->bytes, volume);
   };
-  co_await state.on_device("restore the header of " + device, State::format_deadline, do_restore_header);
+  co_await state.on_device(device, "restore the header of " + device, State::format_deadline, do_restore_header);
   const Sighting restored = co_await state.look(device);
   state.note_success(name);
   co_await state.catch_up(restored, co_await state.catalogue.look());  // an older wrap is replaced at once

@@ -29,21 +29,24 @@ asio::awaitable<void> VolumeService::State::heal_one(dm::Mapping mapping) {
     bool gone = !mapping.under.empty();
     for (const dev_t number : mapping.under) {
       const auto do_look = [number](Devices& d) { return d.present(number); };
-      if (co_await on_device("look for the drive of " + mapping.name, look_deadline, do_look)) gone = false;
+      if (co_await on_device("/sys", "look for the drive of " + mapping.name, look_deadline, do_look)) gone = false;
     }
     if (gone) {
       const auto do_remove_dead = [name = mapping.name](Devices& d) { return d.remove_dead(name); };
-      co_await on_device("remove dead mapping " + mapping.name, map_deadline, do_remove_dead);
+      // The cure of a call that hangs in the mapping is not refused because of it.
+      co_await on_device("the dead mapping " + mapping.name, "remove dead mapping " + mapping.name, map_deadline,
+                         do_remove_dead);
       runtime::log(Severity::warning,
                    "the drive of an attached volume went away; removed its mapping, ignoring what was not written",
                    {{"volume", mapping.name}});
     } else if (!mapping.has_table) {
       const auto do_remove = [name = mapping.name](Devices& d) { return d.remove(name); };
-      co_await on_device("remove half-made mapping " + mapping.name, map_deadline, do_remove);
+      co_await on_device(dm::mapping_path(mapping.name), "remove half-made mapping " + mapping.name, map_deadline,
+                         do_remove);
       runtime::log(Severity::notice, "removed a half-made mapping", {{"volume", mapping.name}});
     } else if (mapping.liveness == dm::Liveness::suspended) {
       const auto do_resume = [name = mapping.name](Devices& d) { d.resume(name); };
-      co_await on_device("resume " + mapping.name, map_deadline, do_resume);
+      co_await on_device(dm::mapping_path(mapping.name), "resume " + mapping.name, map_deadline, do_resume);
       runtime::log(Severity::notice, "resumed a mapping that was left suspended", {{"volume", mapping.name}});
     }
   } catch (const boost::system::system_error& error) {
@@ -55,6 +58,7 @@ asio::awaitable<void> VolumeService::State::heal_one(dm::Mapping mapping) {
 asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t number) {
   state_->reported.erase(number);
   state_->complaints.erase(device);
+  state_->hanging.forget(device);
   const std::vector<dm::Mapping> live = co_await state_->mappings();
   const Snapshot known = co_await state_->catalogue.look();
   for (const dm::Mapping& mapping : live) {
@@ -66,7 +70,7 @@ asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t nu
     asio::steady_timer pause(co_await asio::this_coro::executor);
     for (int look = 0; look < 10; ++look) {
       const auto do_look = [number](Devices& d) { return d.present(number); };
-      const bool there = co_await state_->on_device("look for " + device, State::look_deadline, do_look);
+      const bool there = co_await state_->on_device("/sys", "look for " + device, State::look_deadline, do_look);
       if (!there) break;
       pause.expires_after(std::chrono::milliseconds(200));
       co_await pause.async_wait(asio::use_awaitable);

@@ -58,7 +58,8 @@ asio::awaitable<void> VolumeService::State::settle_create(Intent intent) {
   record.device_hint = seen->device;
   record.bytes = seen->bytes;
   const auto do_backup_header = [device = seen->device](Devices& d) { return d.backup_header(device); };
-  Bytes header = co_await on_device("back up the header of " + seen->device, look_deadline, do_backup_header);
+  Bytes header =
+      co_await on_device(seen->device, "back up the header of " + seen->device, look_deadline, do_backup_header);
   co_await catalogue.created(record, std::move(header));
   runtime::log(runtime::Severity::notice, "an interrupted create was completed",
                {{"volume", record.name}, {"device", seen->device}});

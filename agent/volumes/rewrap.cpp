@@ -33,7 +33,7 @@ asio::awaitable<std::shared_ptr<Rewrapped>> VolumeService::State::change_wrap(cl
   const GroupKey key = co_await key_to_wrap(to, work->after.group);
   keys::wrap(work->after, *key, *work->dek);
   const auto do_rewrap = [device = work->device, token = work->after](Devices& d) { return d.rewrap(device, token); };
-  co_await on_device("rewrap " + work->device, map_deadline, do_rewrap);
+  co_await on_device(work->device, "rewrap " + work->device, map_deadline, do_rewrap);
   co_return work;
 }
 
@@ -43,7 +43,7 @@ asio::awaitable<void> VolumeService::State::put_back(const Rewrapped& work) {
     return d.take_back(device, change);
   };
   try {
-    co_await on_device("put back the old wrap on " + work.device, map_deadline, do_take_back);
+    co_await on_device(work.device, "put back the old wrap on " + work.device, map_deadline, do_take_back);
   } catch (const Error& error) {
     runtime::log(runtime::Severity::warning, "the old wrap of a volume could not be put back, ignoring",
                  {{"volume", work.record.name}, {"device", work.device}, {"cause", error.what()}});
@@ -61,7 +61,7 @@ asio::awaitable<void> VolumeService::State::verify_and_record(std::shared_ptr<Re
     if (!equals(*dek, *work->dek))
       throw Error(errc::wrong_key, {"verify the new wrap of volume", work->record.name, ""});
     const auto do_verify_key = [device = work->device, dek](Devices& d) { d.verify_key(device, *dek); };
-    co_await on_device("verify the key of " + work->device, look_deadline, do_verify_key);
+    co_await on_device(work->device, "verify the key of " + work->device, look_deadline, do_verify_key);
   } catch (const Error& error) {
     failure = error;
   }
@@ -70,7 +70,8 @@ asio::awaitable<void> VolumeService::State::verify_and_record(std::shared_ptr<Re
     throw *failure;
   }
   const auto do_backup_header = [device = work->device](Devices& d) { return d.backup_header(device); };
-  Bytes header = co_await on_device("back up the header of " + work->device, look_deadline, do_backup_header);
+  Bytes header =
+      co_await on_device(work->device, "back up the header of " + work->device, look_deadline, do_backup_header);
   work->record.generation = work->after.generation;
   work->record.device_hint = work->device;
   co_await catalogue.changed(work->record, std::move(header));

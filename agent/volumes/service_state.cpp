@@ -47,21 +47,26 @@ VolumeService::State::State(LocalNode local, cluster::Store& shared, keys::NodeK
       devices(std::move(seen)),
       catalogue(shared, files, std::filesystem::path(node.state_directory) / "catalogue"),
       scans("scan for volumes",
-            [this] { return on_device("ask udev for volumes", look_deadline, [](Devices& d) { return d.scan(); }); }),
+            [this] {
+              return on_device("udev", "ask udev for volumes", look_deadline, [](Devices& d) { return d.scan(); });
+            }),
       listings("list mappings",
-               [this] { return on_device("list mappings", look_deadline, [](Devices& d) { return d.mappings(); }); }),
+               [this] {
+                 return on_device("device-mapper", "list mappings", look_deadline,
+                                  [](Devices& d) { return d.mappings(); });
+               }),
       unlocking(node_keys) {}
 
 asio::awaitable<Sighting> VolumeService::State::look(std::string device) {
   const auto do_look = [device](Devices& d) { return d.look(device); };
-  Sighting sighting = co_await on_device("read the header of " + device, look_deadline, do_look);
+  Sighting sighting = co_await on_device(device, "read the header of " + device, look_deadline, do_look);
   last_seen[sighting.token.volume] = sighting;
   co_return sighting;
 }
 
 asio::awaitable<HeaderArea> VolumeService::State::header_area(std::string device) {
   const auto do_read = [device](Devices& d) { return d.header_area(device); };
-  co_return co_await on_device("read the header area of " + device, look_deadline, do_read);
+  co_return co_await on_device(device, "read the header area of " + device, look_deadline, do_read);
 }
 
 asio::awaitable<std::vector<Candidate>> VolumeService::State::scan() { return scans.ask(); }

@@ -2,8 +2,11 @@
 // on_device(), keys through Unlocking. Every function here is a coroutine of the loop unless it says otherwise.
 #pragma once
 
+#include <algorithm>
+
 #include "agent/volumes/attach_policy.hpp"
 #include "agent/volumes/catalogue.hpp"
+#include "agent/volumes/hanging.hpp"
 #include "agent/volumes/locks.hpp"
 #include "agent/volumes/retirement_gate.hpp"
 #include "agent/volumes/shared_look.hpp"
@@ -30,12 +33,24 @@ struct VolumeService::State {
   State(LocalNode local, cluster::Store& shared, keys::NodeKeys& node_keys, runtime::Worker& device_worker,
         std::shared_ptr<Devices> seen);
 
-  // One call on the devices, with a deadline. The call owns what it captured: it may outlive us.
+  // One call on the devices, with a deadline, on `object`: a drive's node, a mapping's name, or udev. Throws
+  // Error(errc::timed_out) at once while an earlier call on it hangs. The call owns what it captured: it may outlive
+  // us.
   template <class Call>
-  auto on_device(std::string operation, std::chrono::milliseconds deadline, Call call)
+  auto on_device(std::string object, std::string operation, std::chrono::milliseconds deadline, Call call)
       -> asio::awaitable<std::invoke_result_t<Call, Devices&>> {
-    return worker.run(std::move(operation), deadline,
-                      [target = devices, call = std::move(call)]() mutable { return call(*target); });
+    hanging.check(object, operation);
+    Hanging::Mark mark;
+    const Hanging::Ended ended = Hanging::end_of(mark);
+    auto do_call = [target = devices, call = std::move(call), mark = std::move(mark)]() mutable {
+      return call(*target);
+    };
+    try {
+      co_return co_await worker.run(operation, std::min(deadline, node.longest_call), std::move(do_call));
+    } catch (const Error& error) {
+      if (error.code() == errc::timed_out) hanging.note(object, operation, ended);
+      throw;
+    }
   }
 
   asio::awaitable<Sighting> look(std::string device);
@@ -101,6 +116,7 @@ struct VolumeService::State {
   keys::NodeKeys& keys;
   runtime::Worker& worker;
   std::shared_ptr<Devices> devices;
+  Hanging hanging;
   runtime::Worker files{"volume-files", 1};
   Catalogue catalogue;
   SharedLook<std::vector<Candidate>> scans;

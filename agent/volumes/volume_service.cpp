@@ -28,7 +28,7 @@ asio::awaitable<std::optional<std::chrono::steady_clock::duration>> VolumeServic
   bool quiet = true;  // a udev that cannot be asked will not tell of a drive either
   try {
     const auto do_ask = [](Devices& d) { return d.quiet(); };
-    quiet = co_await on_device("ask udev for its queue", look_deadline, do_ask);
+    quiet = co_await on_device("udev", "ask udev for its queue", look_deadline, do_ask);
   } catch (const Error&) {
     // as above
   }

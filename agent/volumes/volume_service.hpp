@@ -60,6 +60,8 @@ struct Work {                              // done since the start, for metrics
 struct LocalNode {
   Uuid cluster, node;
   std::string state_directory;  // /var/lib/volcrypt
+  // Above all deadlines of calls on devices; tests with drives that hang make it short.
+  std::chrono::milliseconds longest_call = std::chrono::hours(1);
 };
 
 class VolumeService {

@@ -57,6 +57,7 @@ void FileDevices::plug(const std::string& file) {
 
 void FileDevices::unplug(const std::string& file) {
   const std::lock_guard lock(mutex_);
+  hangs_.erase(file);
   plugged_.erase(file);
 }
 
@@ -94,6 +95,30 @@ void FileDevices::repair(const std::string& file) {
   broken_.erase(file);
 }
 
+void FileDevices::hang(const std::string& file) {
+  const std::lock_guard lock(mutex_);
+  lasting_.insert(hangs_[file] = next_hang_++);
+}
+
+void FileDevices::answer(const std::string& file) {
+  const std::lock_guard lock(mutex_);
+  lasting_.erase(hangs_[file]);
+  hangs_.erase(file);
+  answered_.notify_all();
+}
+
+void FileDevices::answer_all() {
+  const std::lock_guard lock(mutex_);
+  lasting_.clear();
+  hangs_.clear();
+  answered_.notify_all();
+}
+
+std::size_t FileDevices::hung() const {
+  const std::lock_guard lock(mutex_);
+  return hung_;
+}
+
 void FileDevices::be_busy(bool busy) {
   const std::lock_guard lock(mutex_);
   busy_ = busy;
@@ -105,7 +130,13 @@ std::size_t FileDevices::mapped() const {
 }
 
 void FileDevices::must_answer(const std::string& device) const {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  if (const auto found = hangs_.find(device); found != hangs_.end()) {
+    const std::uint64_t hang = found->second;
+    ++hung_;
+    answered_.wait(lock, [&] { return !lasting_.contains(hang); });
+    --hung_;
+  }
   if (!plugged_.contains(device))
     throw Error(errc::device_unreadable, {"look at", device, "There is no such device now."});
   if (broken_.contains(device)) throw Error(errc::device_unreadable, {"read", device, ""});

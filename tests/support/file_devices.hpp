@@ -3,6 +3,7 @@
 // Thread-safe, as the device worker has several threads.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -28,6 +29,11 @@ class FileDevices final : public volumes::Devices {
   void leave_half_made(const std::string& name, const Uuid& volume);
   void break_down(const std::string& file);  // reads and writes fail with EIO from now on
   void repair(const std::string& file);
+  // Calls on it do not come back, until it answers; after `unplug`, those that hang go on to hang, later ones do not.
+  void hang(const std::string& file);
+  void answer(const std::string& file);
+  void answer_all();         // to be called before the end of a test in which something hangs
+  std::size_t hung() const;  // calls that hang now
   // Another drive under that name, or (empty) one that tells no WWN or serial number.
   void set_identity(const std::string& file, const std::string& identity);
   void be_busy(bool busy);  // udev has events under way
@@ -71,6 +77,11 @@ class FileDevices final : public volumes::Devices {
   std::map<std::string, int> users_;
   std::set<std::string> deferred_;
   std::map<std::string, std::string> identities_;
+  std::map<std::string, std::uint64_t> hangs_;  // by file: which hang
+  std::set<std::uint64_t> lasting_;             // hangs that are not over
+  std::uint64_t next_hang_ = 1;
+  mutable std::size_t hung_ = 0;
+  mutable std::condition_variable answered_;
   bool busy_ = false;
 };
 

@@ -18,14 +18,14 @@ std::unique_ptr<keys::Keyring> software(const std::string& directory) {
 
 }  // namespace
 
-TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen)
+TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen, std::chrono::milliseconds longest_call)
     : directory(std::move(where)),
       devices(std::move(seen)),
       store(directory + "/store.db"),
       keys(nullptr, software(directory)),
       pin(directory + "/pin.json", files),
       node_file(directory + "/node.json", files),
-      volumes({{}, {}, directory}, store, keys, worker, devices),
+      volumes({{}, {}, directory, longest_call}, store, keys, worker, devices),
       member({store, keys, pin, node_file, files, volumes, directory + "/recovery"}, "node1") {
   await(node_file.load());
   const auto pinned = await(pin.read());

@@ -62,7 +62,9 @@ class SwitchedStore final : public cluster::Store {
 class TestNode {
  public:
   // Makes cluster, keys and approvals in `directory` the first time; opens them afterwards.
-  explicit TestNode(std::string directory, std::shared_ptr<FileDevices> devices);
+  // `longest_call`: of calls on devices, for tests in which some hang.
+  TestNode(std::string directory, std::shared_ptr<FileDevices> devices,
+           std::chrono::milliseconds longest_call = std::chrono::hours(1));
   ~TestNode();
 
   template <class T>
