@@ -105,7 +105,8 @@ struct Agent::Parts {
         pin(config.state_directory / "pin.json", files),
         node_file(config.state_directory / "node.json", files),
         devices("devices", config.device_threads),
-        volumes({{}, {}, config.state_directory}, *store, keys, devices, std::make_shared<volumes::DmDevices>()),
+        volumes({{}, {}, config.state_directory, config.socket.parent_path()}, *store, keys, devices,
+                std::make_shared<volumes::DmDevices>()),
         member({*store, keys, pin, node_file, files, volumes, config.state_directory / "recovery"}, host_name()),
         cluster(*store, member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software, journalled()),
         services({cluster, member, pin, node_file, keys, volumes, *metrics, [this] { start_attach_missing(); }}),
@@ -121,6 +122,7 @@ struct Agent::Parts {
   asio::awaitable<void> prove_keys();
   asio::awaitable<bool> something_waits();
   asio::awaitable<void> watch_drives();
+  asio::awaitable<void> clean_up_after(volumes::DriveFacts drive);
   asio::awaitable<void> keep_metrics();
   void start_attach_missing() {
     runtime::spawn(loop.get_executor(), "attach what is missing", volumes.attach_missing());
@@ -227,19 +229,22 @@ asio::awaitable<void> Agent::Parts::try_again() {
 asio::awaitable<void> Agent::Parts::watch_drives() {
   for (;;) {
     const volumes::DriveNews told = co_await monitor->next();
-    const volumes::DriveFacts& drive = told.drive;
-    if (told.news == volumes::News::appeared) {  // aside: a drive that hangs must not hide that another one goes
-      runtime::spawn(loop.get_executor(), "look at a drive", volumes.drive_appeared(drive));
-      continue;
-    }
-    try {
-      if (volumes.member_of_cluster()) co_await volumes.device_removed(drive.device, drive.number);
-    } catch (const boost::system::system_error& error) {
-      if (error.code() == asio::error::operation_aborted) throw;
-      runtime::log(Severity::error, "cannot clean up after a drive that went away",
-                   {{"device", drive.device}, {"error", errc_name(error.code())}, {"cause", error.what()}});
-      metrics->add_error(errc_name(error.code()));
-    }
+    // Aside: a drive that hangs or is slow to leave must not hide that another one comes or goes.
+    if (told.news == volumes::News::appeared)
+      runtime::spawn(loop.get_executor(), "look at a drive", volumes.drive_appeared(told.drive));
+    else if (volumes.member_of_cluster())
+      runtime::spawn(loop.get_executor(), "clean up after a drive", clean_up_after(told.drive));
+  }
+}
+
+asio::awaitable<void> Agent::Parts::clean_up_after(volumes::DriveFacts drive) {
+  try {
+    co_await volumes.device_removed(drive.device, drive.number);
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) throw;
+    runtime::log(Severity::error, "cannot clean up after a drive that went away",
+                 {{"device", drive.device}, {"error", errc_name(error.code())}, {"cause", error.what()}});
+    metrics->add_error(errc_name(error.code()));
   }
 }
 

@@ -38,7 +38,7 @@ asio::awaitable<Outcome> VolumeService::State::attach_drive(Sighting first, Orde
       throw Error(errc::conflict, {"attach", first.device, "Another volume came there meanwhile: try again."});
     changed = co_await attach_sighting(drive, order);
     note_success(drive.token.name);
-    detached_by_order.erase(drive.token.name);
+    co_await detached_by_order.remove(drive.token.name);
     if (changed == dm::Changed::yes)
       runtime::log(Severity::info, "attached", {{"volume", drive.token.name}, {"device", drive.device}});
   } catch (const boost::system::system_error& error) {
@@ -237,6 +237,7 @@ asio::awaitable<Outcome> VolumeService::attach_device(std::string device) {
 }
 
 asio::awaitable<void> VolumeService::start() {
+  co_await state_->detached_by_order.load();
   try {
     co_await state_->settle_intents();
     co_await state_->heal();

@@ -41,7 +41,7 @@ asio::awaitable<Outcome> VolumeService::detach(std::string name) {
                                                State::map_deadline, do_detach);
     runtime::log(runtime::Severity::notice, "detached by order", {{"volume", name}});
   }
-  state.detached_by_order.insert(name);
+  co_await state.detached_by_order.add(name);
   state.note_success(name);
   outcome.volume = co_await state.view(name);
   co_return outcome;
@@ -81,7 +81,7 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
   co_await state.catalogue.erased(record);
   state.failures.erase(name);
   state.last_seen.erase(record.volume);
-  state.detached_by_order.erase(name);
+  co_await state.detached_by_order.remove(name);
   runtime::log(runtime::Severity::notice, "deleted by order, its headers overwritten",
                {{"volume", name}, {"device", device}, {"uuid", record.volume.str()}});
 }

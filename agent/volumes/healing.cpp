@@ -11,6 +11,28 @@ namespace volcrypt::volumes {
 
 using runtime::Severity;
 
+namespace {
+
+// udev tells of a removal while the kernel may still be taking the device down; a drive that fails slowly takes its
+// time.
+asio::awaitable<void> wait_until_gone(VolumeService::State& state, std::string device, dev_t number,
+                                      std::chrono::milliseconds patience) {
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  std::chrono::milliseconds until_next(200);
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (std::chrono::steady_clock::now() < end) {
+    const auto do_look = [number](Devices& d) { return d.present(number); };
+    const bool there =
+        co_await state.on_device("/sys", "look for " + device, VolumeService::State::look_deadline, do_look);
+    if (!there) co_return;
+    pause.expires_after(until_next);
+    co_await pause.async_wait(asio::use_awaitable);
+    until_next = std::min(until_next * 2, std::chrono::milliseconds(5000));
+  }
+}
+
+}  // namespace
+
 // Leftovers of an agent that died half-way: a mapping without a table serves nobody, a suspended one blocks its users.
 asio::awaitable<void> VolumeService::State::heal() {
   const Snapshot known = co_await catalogue.look();
@@ -23,9 +45,16 @@ asio::awaitable<void> VolumeService::State::heal() {
   co_await for_each_of(ours, [&](dm::Mapping& mapping) { return heal_one(mapping); });
 }
 
-asio::awaitable<void> VolumeService::State::heal_one(dm::Mapping mapping) {
-  const Locks::Held turn = co_await locks.lock(mapping.name);
+asio::awaitable<void> VolumeService::State::heal_one(dm::Mapping seen) {
+  const Locks::Held turn = co_await locks.lock(seen.name);
   try {
+    // It may have been replaced while we waited: what stands there now is judged.
+    const std::vector<dm::Mapping> live = co_await mappings();
+    const auto found = std::find_if(live.begin(), live.end(), [&](const dm::Mapping& other) {
+      return other.name == seen.name && other.uuid == seen.uuid;
+    });
+    if (found == live.end()) co_return;
+    const dm::Mapping mapping = *found;
     bool gone = !mapping.under.empty();
     for (const dev_t number : mapping.under) {
       const auto do_look = [number](Devices& d) { return d.present(number); };
@@ -50,12 +79,13 @@ asio::awaitable<void> VolumeService::State::heal_one(dm::Mapping mapping) {
       runtime::log(Severity::notice, "resumed a mapping that was left suspended", {{"volume", mapping.name}});
     }
   } catch (const boost::system::system_error& error) {
-    note_failure(mapping.name, error);
-    runtime::log(Severity::error, "cannot heal a mapping", {{"volume", mapping.name}, {"cause", error.what()}});
+    note_failure(seen.name, error);
+    runtime::log(Severity::error, "cannot heal a mapping", {{"volume", seen.name}, {"cause", error.what()}});
   }
 }
 
-asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t number) {
+asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t number,
+                                                    std::chrono::milliseconds patience) {
   state_->reported.erase(number);
   state_->complaints.erase(device);
   state_->hanging.forget(device);
@@ -66,15 +96,7 @@ asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t nu
       return dm::is_mapping_of(mapping.uuid, record.volume);
     });
     if (!ours || std::find(mapping.under.begin(), mapping.under.end(), number) == mapping.under.end()) continue;
-    // udev tells of it while the kernel may still be taking the device down.
-    asio::steady_timer pause(co_await asio::this_coro::executor);
-    for (int look = 0; look < 10; ++look) {
-      const auto do_look = [number](Devices& d) { return d.present(number); };
-      const bool there = co_await state_->on_device("/sys", "look for " + device, State::look_deadline, do_look);
-      if (!there) break;
-      pause.expires_after(std::chrono::milliseconds(200));
-      co_await pause.async_wait(asio::use_awaitable);
-    }
+    co_await wait_until_gone(*state_, device, number, patience);
     co_await state_->heal_one(mapping);
   }
   // A mapping that was kept alive by its last user has gone: its volume's drive may be back already.

@@ -55,7 +55,8 @@ VolumeService::State::State(LocalNode local, cluster::Store& shared, keys::NodeK
                  return on_device("device-mapper", "list mappings", look_deadline,
                                   [](Devices& d) { return d.mappings(); });
                }),
-      unlocking(node_keys) {}
+      unlocking(node_keys),
+      detached_by_order(files, std::filesystem::path(node.runtime_directory) / "detached") {}
 
 asio::awaitable<Sighting> VolumeService::State::look(std::string device) {
   const auto do_look = [device](Devices& d) { return d.look(device); };

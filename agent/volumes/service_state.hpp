@@ -6,6 +6,7 @@
 
 #include "agent/volumes/attach_policy.hpp"
 #include "agent/volumes/catalogue.hpp"
+#include "agent/volumes/detached.hpp"
 #include "agent/volumes/hanging.hpp"
 #include "agent/volumes/locks.hpp"
 #include "agent/volumes/retirement_gate.hpp"
@@ -84,7 +85,7 @@ struct VolumeService::State {
 
   // healing.cpp
   asio::awaitable<void> heal();
-  asio::awaitable<void> heal_one(dm::Mapping mapping);
+  asio::awaitable<void> heal_one(dm::Mapping seen);
 
   // drives.cpp
   asio::awaitable<void> report_present();
@@ -125,9 +126,9 @@ struct VolumeService::State {
   Locks locks;
   RetirementGate retirement;
 
-  std::map<std::string, Failure> failures;    // by volume name, until the next success
-  std::map<Uuid, Sighting> last_seen;         // by volume, for views: no device is read for a list
-  std::set<std::string> detached_by_order;    // not attached again by ourselves until the node restarts
+  std::map<std::string, Failure> failures;  // by volume name, until the next success
+  std::map<Uuid, Sighting> last_seen;       // by volume, for views: no device is read for a list
+  DetachedByOrder detached_by_order;
   std::map<std::string, Failure> complaints;  // by device, as the journal has them
   std::map<dev_t, DriveReport> reported;      // drives that are left alone, as the journal has it
   std::optional<std::chrono::steady_clock::time_point> quiet_since;

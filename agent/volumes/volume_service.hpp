@@ -59,7 +59,8 @@ struct Work {                              // done since the start, for metrics
 // Where the local half lives and who we are; given by agent.cpp. `cluster` is nil before `cluster init`.
 struct LocalNode {
   Uuid cluster, node;
-  std::string state_directory;  // /var/lib/volcrypt
+  std::string state_directory;    // /var/lib/volcrypt
+  std::string runtime_directory;  // /run/volcrypt: outlives the agent, not the machine's run
   // Above all deadlines of calls on devices; tests with drives that hang make it short.
   std::chrono::milliseconds longest_call = std::chrono::hours(1);
 };
@@ -108,7 +109,12 @@ class VolumeService {
   // A drive came or changed. What is not ours to attach is left alone, and the journal says why; ours is attached by
   // attach_device, as udev's rule orders.
   asio::awaitable<void> drive_appeared(DriveFacts drive);
-  asio::awaitable<void> device_removed(std::string device, dev_t number);
+  // Removes the mapping over it as soon as the kernel has no such device any more; looks for that as long as
+  // `patience`.
+  asio::awaitable<void> device_removed(std::string device, dev_t number,
+                                       std::chrono::milliseconds patience = leaving_patience);
+  // The kernel's own limits for a disk that does not answer: 30 s for a command, some retries.
+  static constexpr std::chrono::minutes leaving_patience{5};
 
   // Seams for the coordinator's LocalMember (agent/local_member).
   // Names the generations of volumes that were left behind absent, duplicate or failing; they keep their wrap.

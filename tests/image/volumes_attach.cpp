@@ -2,6 +2,7 @@
 // others.
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tests/support/volumes_fixture.hpp"
 
@@ -153,10 +154,41 @@ BOOST_AUTO_TEST_CASE(a_drive_that_returns_while_its_old_mapping_is_in_use_is_att
   BOOST_TEST((condition("data1") == Condition::attached));
 }
 
+BOOST_AUTO_TEST_CASE(a_drive_that_is_slow_to_leave_loses_its_mapping_when_it_has_left) {
+  const std::string device = drive("vdb");
+  node->create("data1", device);
+  const dev_t number = devices->look(device).number;
+  std::thread kernel([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+    devices->unplug(device);
+  });
+  node->await(node->volumes.device_removed(device, number));
+  kernel.join();
+  BOOST_TEST(devices->mapped() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_mapping_that_was_replaced_while_its_drive_was_leaving_is_not_removed) {
+  const std::string device = drive("vdb");
+  node->create("data1", device);
+  const dev_t number = devices->look(device).number;
+  const std::string moved = directory.path("vdc");
+  std::thread kernel([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    std::filesystem::copy_file(device, moved);
+    devices->remove("data1");
+    devices->unplug(device);
+    devices->plug(moved);
+    devices->map_again("data1", moved);
+  });
+  node->await(node->volumes.device_removed(device, number));
+  kernel.join();
+  BOOST_TEST(devices->mapped() == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(removal_of_a_drive_that_is_still_there_changes_nothing) {
   const std::string device = drive("vdb");
   node->create("data1", device);
-  node->await(node->volumes.device_removed(device, devices->look(device).number));
+  node->await(node->volumes.device_removed(device, devices->look(device).number, std::chrono::seconds(1)));
   BOOST_TEST((condition("data1") == Condition::attached));
 }
 

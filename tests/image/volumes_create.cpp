@@ -1,6 +1,7 @@
 // Create, detach and erase on plain files, and what is left when they are cut off between their steps.
 #include <filesystem>
 
+#include "agent/runtime/durable_file.hpp"
 #include "tests/support/volumes_fixture.hpp"
 
 namespace volcrypt::volumes {
@@ -77,6 +78,33 @@ BOOST_AUTO_TEST_CASE(a_volume_that_was_detached_by_order_stays_down_until_it_is_
   BOOST_TEST((condition("data1") == Condition::detached));
   BOOST_TEST(node->await(node->volumes.settled(std::chrono::seconds(0))));
   BOOST_TEST((node->await(node->volumes.attach("data1")).changed == dm::Changed::yes));
+}
+
+BOOST_AUTO_TEST_CASE(
+    a_volume_that_was_detached_by_order_stays_down_over_a_restart_of_the_agent_and_returns_at_a_reboot) {
+  for (const std::string name : {"data1", "data2", "data3"}) node->create(name, drive("drive-of-" + name));
+  node->await(node->volumes.detach("data1"));
+  node->await(node->volumes.detach("data2"));
+  node->await(node->volumes.attach("data2"));
+  restart();
+  devices->remove("data2");  // it is not down by order any more
+  node->await(node->volumes.start());
+  BOOST_TEST((condition("data1") == Condition::detached));
+  BOOST_TEST((condition("data2") == Condition::attached));
+  reboot();
+  node->await(node->volumes.start());
+  BOOST_TEST((condition("data1") == Condition::attached));
+}
+
+BOOST_AUTO_TEST_CASE(a_damaged_list_of_detached_volumes_keeps_none_down) {
+  node->create("data1", drive("vdb"));
+  for (const std::string content : {"data1", "../data1\n", "data1\n\n", "data1\ndata2\nda"}) {
+    node->await(node->volumes.detach("data1"));
+    runtime::write_durably(directory.path("run/detached"), as_bytes(content));
+    restart();
+    node->await(node->volumes.start());
+    BOOST_TEST((condition("data1") == Condition::attached), content);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(an_erased_volume_is_gone_from_drive_catalogue_and_backups) {

@@ -22,6 +22,21 @@ constexpr std::uint64_t data_offset = 2 << 20;
 
 }  // namespace
 
+namespace {
+
+dm::Mapping mapping_over(const volumes::Sighting& drive) {
+  dm::Mapping mapping;
+  mapping.name = drive.token.name;
+  mapping.uuid = dm::mapping_uuid(drive.token.volume, drive.token.name);
+  mapping.liveness = dm::Liveness::active;
+  mapping.has_table = true;
+  mapping.sectors = (drive.bytes - drive.token.description.data_offset) / 512;
+  mapping.under = {drive.number};
+  return mapping;
+}
+
+}  // namespace
+
 dev_t FileDevices::number_of(const std::string& file) {
   struct stat status {};
   if (stat(file.c_str(), &status) != 0) throw Error(errc::device_unreadable, {"look at", file, ""});
@@ -83,6 +98,12 @@ void FileDevices::leave_half_made(const std::string& name, const Uuid& volume) {
   mapping.uuid = dm::mapping_uuid(volume, name);
   mapping.liveness = dm::Liveness::active;
   live_[name] = mapping;
+}
+
+void FileDevices::map_again(const std::string& name, const std::string& file) {
+  const volumes::Sighting seen = volumes::look_at_header(file);
+  const std::lock_guard lock(mutex_);
+  live_[name] = mapping_over(seen);
 }
 
 void FileDevices::break_down(const std::string& file) {
@@ -223,14 +244,7 @@ dm::Changed FileDevices::attach(const std::string& device, const dm::Token& prov
       if (name == seen.token.name) throw Error(errc::name_taken, {"attach", device, ""});
       if (over) throw Error(errc::device_busy, {"attach", device, ""});
     }
-    dm::Mapping mapping;
-    mapping.name = seen.token.name;
-    mapping.uuid = uuid;
-    mapping.liveness = dm::Liveness::active;
-    mapping.has_table = true;
-    mapping.sectors = (seen.bytes - seen.token.description.data_offset) / 512;
-    mapping.under = {seen.number};
-    live_[mapping.name] = mapping;
+    live_[seen.token.name] = mapping_over(seen);
     return dm::Changed::yes;
   });
 }

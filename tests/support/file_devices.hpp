@@ -27,7 +27,8 @@ class FileDevices final : public volumes::Devices {
   void let_go(const std::string& name);  // and closes it: a deferred removal then happens
   void leave_suspended(const std::string& name);
   void leave_half_made(const std::string& name, const Uuid& volume);
-  void break_down(const std::string& file);  // reads and writes fail with EIO from now on
+  void map_again(const std::string& name, const std::string& file);  // somebody makes the mapping over another drive
+  void break_down(const std::string& file);                          // reads and writes fail with EIO from now on
   void repair(const std::string& file);
   // Calls on it do not come back, until it answers; after `unplug`, those that hang go on to hang, later ones do not.
   void hang(const std::string& file);

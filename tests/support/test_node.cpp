@@ -1,6 +1,8 @@
 // TestNode, see test_node.hpp.
 #include "tests/support/test_node.hpp"
 
+#include <filesystem>
+
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/keys/authority.hpp"
 #include "agent/keys/software_kek_store.hpp"
@@ -10,6 +12,12 @@ namespace volcrypt::test {
 namespace {
 
 using keys::Protection;
+
+// What /run/volcrypt is to a daemon.
+std::string runtime_directory(const std::string& directory) {
+  std::filesystem::create_directory(directory + "/run");
+  return directory + "/run";
+}
 
 std::unique_ptr<keys::Keyring> software(const std::string& directory) {
   return std::make_unique<keys::Keyring>(std::make_unique<keys::SoftwareKekStore>(directory + "/software"),
@@ -25,7 +33,7 @@ TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen, std::ch
       keys(nullptr, software(directory)),
       pin(directory + "/pin.json", files),
       node_file(directory + "/node.json", files),
-      volumes({{}, {}, directory, longest_call}, store, keys, worker, devices),
+      volumes({{}, {}, directory, runtime_directory(directory), longest_call}, store, keys, worker, devices),
       member({store, keys, pin, node_file, files, volumes, directory + "/recovery"}, "node1") {
   await(node_file.load());
   const auto pinned = await(pin.read());

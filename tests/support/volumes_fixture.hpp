@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/test/unit_test.hpp>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -30,6 +31,7 @@ struct NodeFixture {
   void reboot() {
     node.reset();
     for (const dm::Mapping& mapping : devices->mappings()) devices->remove(mapping.name);
+    std::filesystem::remove_all(directory.path("run"));
     node = std::make_unique<TestNode>(directory.path(), devices);
   }
   volumes::Condition condition(const std::string& name) { return node->await(node->volumes.get(name)).condition; }
