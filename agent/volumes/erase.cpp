@@ -3,6 +3,7 @@
 #include "agent/runtime/log.hpp"
 #include "agent/volumes/service_state.hpp"
 #include "agent/volumes/traces.hpp"
+#include "dmtarget/name.hpp"
 
 namespace volcrypt::volumes {
 
