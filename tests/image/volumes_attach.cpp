@@ -37,7 +37,7 @@ BOOST_AUTO_TEST_CASE(an_agent_restart_leaves_live_mappings_as_they_are) {
 BOOST_AUTO_TEST_CASE(a_start_resumes_what_was_left_suspended_and_replaces_what_was_half_made) {
   node->create("data1", drive("vdb"));
   const VolumeView two = node->create("data2", drive("vdc"));
-  node->await(node->volumes.detach("data2"));
+  devices->remove("data2");
   devices->leave_suspended("data1");
   devices->leave_half_made("data2", two.record.volume);
   BOOST_TEST((condition("data1") == Condition::failed));
