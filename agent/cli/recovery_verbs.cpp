@@ -128,10 +128,17 @@ ExitStatus recovery_open(Session& session, const RecoveryOpenOptions& options) {
   const Secret dek = keys::unwrap(token, group);
   const std::string name = options.name.value_or(token.name);
   const auto changed = attach_as(options, header, dek);
-  session.show(
-      json::object{{"changed", changed == dm::Changed::yes}, {"name", name}, {"mapping", dm::mapping_path(name)}},
-      "Volume " + token.name + (changed == dm::Changed::yes ? " is" : " was already") + " attached as " +
-          dm::mapping_path(name) + ".\nCopy the data; detach it with: cryptsetup close " + name + "\n");
+  const bool one_damaged = header.facts().copies == dm::HeaderFacts::Copies::one_damaged;
+  session.show(json::object{{"changed", changed == dm::Changed::yes},
+                            {"name", name},
+                            {"mapping", dm::mapping_path(name)},
+                            {"headerCopyDamaged", one_damaged}},
+               "Volume " + token.name + (changed == dm::Changed::yes ? " is" : " was already") + " attached as " +
+                   dm::mapping_path(name) + ".\n" +
+                   (one_damaged ? "One of the drive's two header copies is damaged, and nothing was written to it: it "
+                                  "hangs on the other one.\n"
+                                : "") +
+                   "Copy the data; detach it with: cryptsetup close " + name + "\n");
   return ExitStatus::done;
 }
 

@@ -85,12 +85,12 @@ asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting driv
 
   const Decision decision = decide_attach(question);
   if (decision.verdict == Verdict::refuse) throw refusal(decision, drive);
-  if (drive.copies != dm::HeaderFacts::Copies::both_good)
-    runtime::log(Severity::notice, "one header copy was damaged and has been repaired from the other",
-                 {{"volume", drive.token.name}, {"device", drive.device}});
   dm::Changed changed = dm::Changed::no;
-  if (decision.verdict == Verdict::attach) {
+  if (decision.verdict == Verdict::already_attached) {
+    co_await repair(drive, nullptr);
+  } else {
     const auto key = std::make_shared<const Secret>(co_await unlock(drive.token));
+    co_await repair(drive, key);
     const auto do_attach = [drive, key](Devices& d) { return d.attach(drive.device, drive.token, *key); };
     changed = co_await on_device("map " + drive.device, map_deadline, do_attach);
   }
@@ -177,7 +177,8 @@ asio::awaitable<void> VolumeService::State::attach_all() {
   const std::vector<dm::Mapping> live = co_await mappings();
   std::erase_if(drives, [&](const Sighting& drive) {
     const dm::Mapping* mapping = mapping_of(live, drive.token.volume);
-    return (mapping != nullptr && !mapping->is_leaving) || detached_by_order.contains(drive.token.name);
+    const bool done = mapping != nullptr && !mapping->is_leaving && drive.copies == dm::HeaderFacts::Copies::both_good;
+    return done || detached_by_order.contains(drive.token.name);
   });
   // All group keys are asked for at once, so that they are one TPM batch per generation; held until the drives are
   // done.

@@ -55,6 +55,7 @@ asio::awaitable<void> VolumeService::State::heal_one(dm::Mapping mapping) {
 asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t number) {
   state_->reported.erase(number);
   state_->complaints.erase(device);
+  state_->unrepaired.erase(device);
   const std::vector<dm::Mapping> live = co_await state_->mappings();
   const Snapshot known = co_await state_->catalogue.look();
   for (const dm::Mapping& mapping : live) {

@@ -28,6 +28,7 @@ asio::awaitable<std::shared_ptr<Rewrapped>> VolumeService::State::change_wrap(cl
   work->before = work->after = drive.token;
   work->device = drive.device;
   work->dek = std::make_shared<const Secret>(co_await unlock(drive.token));
+  co_await repair(drive, work->dek);                 // no header is written while it stands on one copy
   if (drive.token.generation >= to) co_return work;  // written by a run that was cut off: check and record it
   work->after.generation = to;
   const GroupKey key = co_await key_to_wrap(to, work->after.group);
