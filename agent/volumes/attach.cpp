@@ -94,21 +94,24 @@ asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting driv
     const auto do_attach = [drive, key](Devices& d) { return d.attach(drive.device, drive.token, *key); };
     changed = co_await on_device("map " + drive.device, map_deadline, do_attach);
   }
-  co_await catch_up(std::move(drive), known);
+  co_await catch_up(std::move(drive), known, order);
   co_return changed;
 }
 
 // The attach stands whatever happens here: with the store away, the catalogue learns of it at the next look.
-asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot known) {
+asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot known, Order order) {
   const std::string name = drive.token.name;  // the drive is given away below
   try {
     const cluster::VolumeRecord seen = record_of(drive, node.node);
     const cluster::VolumeRecord* record = known.of(seen.volume);
     if (record == nullptr) {
       if (known.freshness == Freshness::last_known) co_return;
+      const Unreadable* unreadable = known.unreadable_named(seen.name);
+      // What it says is unknown, perhaps a newer release's: not thrown away unasked.
+      if (unreadable != nullptr && order == Order::automatic) throw refusal(*unreadable);
       const auto do_backup_header = [device = drive.device](Devices& d) { return d.backup_header(device); };
       Bytes header = co_await on_device("back up the header of " + drive.device, look_deadline, do_backup_header);
-      co_await catalogue.created(seen, std::move(header));
+      co_await catalogue.created(seen, std::move(header), unreadable);
       runtime::log(Severity::notice, "a volume of this cluster that was not in the catalogue has been taken in",
                    {{"volume", seen.name}, {"device", drive.device}});
     } else if (record->device_hint != seen.device_hint && known.freshness == Freshness::current) {

@@ -171,7 +171,8 @@ asio::awaitable<Outcome> VolumeService::header_restore(std::string name, std::st
   co_await state.on_device("restore the header of " + device, State::format_deadline, do_restore_header);
   const Sighting restored = co_await state.look(device);
   state.note_success(name);
-  co_await state.catch_up(restored, co_await state.catalogue.look());  // an older wrap is replaced at once
+  Snapshot known = co_await state.catalogue.look();
+  co_await state.catch_up(restored, std::move(known), Order::automatic);  // an older wrap is replaced at once
   outcome.changed = dm::Changed::yes;
   outcome.volume = co_await state.view(name);
   co_return outcome;

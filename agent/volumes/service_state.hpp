@@ -65,7 +65,8 @@ struct VolumeService::State {
   asio::awaitable<void> attach_unread(Candidate drive, Snapshot known);
   asio::awaitable<void> attach_all();
   asio::awaitable<void> fetch_key(std::pair<Generation, Uuid> group, GroupKey& into);
-  asio::awaitable<void> catch_up(Sighting drive, Snapshot known);  // catalogue and wrap after an attach; never throws
+  // Catalogue and wrap after an attach; never throws. By order an unreadable record is written anew from the drive.
+  asio::awaitable<void> catch_up(Sighting drive, Snapshot known, Order order);
 
   // header.cpp
   // A damaged copy of the header from the good one, and told; where that fails, that is told, and no more. `key` is the
