@@ -104,6 +104,7 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
   try {
     const cluster::VolumeRecord seen = record_of(drive, node.node);
     const cluster::VolumeRecord* record = known.of(seen.volume);
+    cluster::VolumeRecord current = record != nullptr ? *record : seen;
     if (record == nullptr) {
       if (known.freshness == Freshness::last_known) co_return;
       const Unreadable* unreadable = known.unreadable_named(seen.name);
@@ -114,10 +115,11 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
       co_await catalogue.created(seen, std::move(header), unreadable);
       runtime::log(Severity::notice, "a volume of this cluster that was not in the catalogue has been taken in",
                    {{"volume", seen.name}, {"device", drive.device}});
-    } else if (record->device_hint != seen.device_hint && known.freshness == Freshness::current) {
-      cluster::VolumeRecord moved = *record;
-      moved.device_hint = seen.device_hint;
-      co_await catalogue.moved(moved);
+    } else if (known.freshness == Freshness::current &&
+               (record->device_hint != seen.device_hint || record->bytes < seen.bytes)) {
+      current.device_hint = seen.device_hint;
+      current.bytes = std::max(record->bytes, seen.bytes);  // it grew; one that is smaller now may be cut, or ill
+      co_await catalogue.moved(current);
     }
     if (known.freshness == Freshness::last_known) co_return;
     const EncryptionView now = co_await catalogue.encryption();
@@ -125,7 +127,6 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
                         (record != nullptr && record->generation != drive.token.generation);
     if (!behind) co_return;
     // It was away during a rotation. The volume's lock is held already: the caller's.
-    const cluster::VolumeRecord current = record != nullptr ? *record : seen;
     const Generation to = std::max(now.state.current, drive.token.generation);
     co_await verify_and_record(co_await change_wrap(current, std::move(drive), to));
     caught_up();

@@ -91,7 +91,7 @@ class Catalogue {
   // Ends the intent, if there is one. `replaces`: an unreadable record of that name, which goes.
   asio::awaitable<void> created(cluster::VolumeRecord record, Bytes header, const Unreadable* replaces = nullptr);
   asio::awaitable<void> changed(cluster::VolumeRecord record, Bytes header);  // after a header write
-  asio::awaitable<void> moved(cluster::VolumeRecord record);                  // the hint alone is new
+  asio::awaitable<void> moved(cluster::VolumeRecord record);                  // hint and size alone are new
   // An older wrap is about to be put back: the record of its generation, under the encryption state that allows it.
   asio::awaitable<void> goes_back(cluster::VolumeRecord record, cluster::Revision encryption);
   asio::awaitable<void> erased(cluster::VolumeRecord record);     // record and backup go, a tombstone stays
@@ -109,7 +109,7 @@ class Catalogue {
   cluster::Store& store_;
   runtime::Worker& files_;
   std::filesystem::path local_copy_;
-  std::string kept_;  // what the file holds, so that an unchanged catalogue is not written again
+  std::string kept_;                         // what the file holds, so that an unchanged catalogue is not written again
   std::map<std::string, std::string> told_;  // unreadable entries that the journal has, and their cause
 };
 

@@ -4,6 +4,7 @@
 #include "agent/keys/dek_wrap.hpp"
 #include "agent/runtime/log.hpp"
 #include "agent/volumes/service_state.hpp"
+#include "dmtarget/header_copies.hpp"
 
 namespace volcrypt::volumes {
 
@@ -18,6 +19,10 @@ struct Backup {
 };
 
 std::shared_ptr<const Backup> open_backup(Bytes bytes) {
+  if (bytes.size() != dm::header_area_size)
+    throw Error(errc::invalid_argument, {"read", "the backup",
+                                         "It has " + std::to_string(bytes.size()) + " bytes, a header backup has " +
+                                             std::to_string(dm::header_area_size) + ". Nothing was changed."});
   dm::LuksHeader header = dm::LuksHeader::from_bytes(bytes, any_size, "the backup");
   header.check_description();
   return std::make_shared<const Backup>(Backup{std::move(bytes), std::move(header)});
@@ -42,6 +47,17 @@ void check_backup(const dm::Token& token, const cluster::VolumeRecord& record, c
     refuse(errc::wrong_generation, generation + ", which this cluster does not have (yet). " + newest);
   if (token.generation != state.current && !state.previous.contains(token.generation))
     refuse(errc::wrong_generation, generation + ", which was retired: nothing here opens it any more. " + newest);
+}
+
+// A header says nothing of the device's size: on a smaller one the volume would open and end too early.
+void check_size(const HeaderArea& drive, const cluster::VolumeRecord& record, const dm::Token& backup) {
+  const std::uint64_t least = std::max(record.bytes, backup.description.data_offset + 1);
+  if (drive.bytes >= least) return;
+  throw Error(errc::invalid_argument,
+              {"restore the header of volume", record.name,
+               drive.device + " has " + std::to_string(drive.bytes) + " bytes, the volume's drive has " +
+                   std::to_string(record.bytes) +
+                   ". It is another drive, or its path is ill. Nothing was changed: name the right one."});
 }
 
 // A header that needs no restore.
@@ -154,6 +170,8 @@ asio::awaitable<Outcome> VolumeService::header_restore(std::string name, std::st
     outcome.volume = co_await state.view(name);
     co_return outcome;
   }
+  const HeaderArea area = co_await state.header_area(device);
+  check_size(area, record, token);
   const auto key = std::make_shared<const Secret>(co_await state.unlock(token));
   const auto do_verify = [backup, key](Devices&) { backup->header.verify_volume_key(*key); };
   co_await state.on_device("verify the key of the backup", State::look_deadline, do_verify);
