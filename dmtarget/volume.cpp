@@ -112,9 +112,13 @@ void create(const std::string& device, const Token& token, const Secret& volume_
 }
 
 Changed attach(const std::string& device, const Token& proved, const Secret& volume_key) {
+  return attach_as(proved.name, device, proved, volume_key);
+}
+
+Changed attach_as(const std::string& name, const std::string& device, const Token& proved, const Secret& volume_key) {
+  check_volume_name(name);
   dev_t number = block_device_number(device);
   LuksHeader header = open_proved("attach", device, proved);
-  const std::string& name = proved.name;
   if (is_attached_right(name, header.facts().uuid, number)) return Changed::no;
   check_no_other_mapping(header, device, number);
 

@@ -35,6 +35,8 @@ void create(const std::string& device, const Token& token, const Secret& volume_
 // An existing right mapping is left alone (Changed::no); a wrong one of that name is errc::name_taken, one that goes
 // with its last user errc::device_busy.
 Changed attach(const std::string& device, const Token& proved, const Secret& volume_key);
+// The same under another name than the volume's, for a machine where that one is taken.
+Changed attach_as(const std::string& name, const std::string& device, const Token& proved, const Secret& volume_key);
 
 Changed detach(const std::string& name);  // errc::device_busy when in use
 
