@@ -9,8 +9,10 @@
 namespace volcrypt::dm {
 namespace {
 
-void write_copy(BlockFile& file, std::size_t offset, ByteView area) {
-  file.write(offset, area.subspan(offset, header_copy_size));
+void write_copy(BlockFile& file, std::size_t offset, ByteView present, ByteView area) {
+  const ByteView old = present.subspan(offset, header_copy_size), copy = area.subspan(offset, header_copy_size);
+  if (std::equal(old.begin(), old.end(), copy.begin())) return;  // a repair never writes over the good one
+  file.write(offset, copy);
   file.sync();
 }
 
@@ -25,8 +27,8 @@ void replace_header_area(BlockFile& file, ByteView expected, ByteView area) {
                                  "Another program changed it meanwhile. Nothing was written; repeat the request."});
   HeaderCopies copies = read_header_copies(present);
   bool keep_secondary_longest = copies.any_good() && &copies.newest() == &copies.secondary;
-  write_copy(file, keep_secondary_longest ? 0 : header_copy_size, area);
-  write_copy(file, keep_secondary_longest ? header_copy_size : 0, area);
+  write_copy(file, keep_secondary_longest ? 0 : header_copy_size, present, area);
+  write_copy(file, keep_secondary_longest ? header_copy_size : 0, present, area);
   Bytes written = read_header_area(file);
   if (!std::equal(written.begin(), written.end(), area.begin(), area.end()))
     throw Error(errc::unknown_outcome, {"write the header of", file.path(),

@@ -10,9 +10,9 @@ namespace volcrypt::dm {
 // header_area_size bytes. Throws Error(errc::device_unreadable), also for a device that is shorter.
 Bytes read_header_area(const BlockFile& file);
 
-// Each copy is written and flushed before the next; the newest good copy of what was there is overwritten last. Then
-// read back. Throws Error: errc::conflict if the device no longer carries `expected` (nothing was written), the errno
-// of a failed write or flush (old or new: look), errc::unknown_outcome if other bytes came back.
+// Each copy that differs is written and flushed before the next; the newest good copy of what was there is overwritten
+// last. Then read back. Throws Error: errc::conflict if the device no longer carries `expected` (nothing was written),
+// the errno of a failed write or flush (old or new: look), errc::unknown_outcome if other bytes came back.
 void replace_header_area(BlockFile& file, ByteView expected, ByteView area);
 
 // For a device without a header: everything but the 4096 bytes with the magic goes first, so that a torn write never

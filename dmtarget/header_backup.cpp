@@ -25,10 +25,14 @@ void check_backup(ByteView backup, std::uint64_t device_size, const Uuid& expect
 
 void check_target(const BlockFile& file, ByteView area, const Uuid& expected) {
   HeaderCopies copies = read_header_copies(area);
-  if (copies.any_good() && copies.newest().uuid != expected.str())
+  // A newer copy under another UUID may be forged; the older one then still tells whose drive it is.
+  auto is_expected = [&expected](const HeaderCopy& copy) { return copy.uuid == expected.str(); };
+  if (copies.any_good() && !is_expected(copies.primary) && !is_expected(copies.secondary))
     throw Error(errc::device_not_blank,
                 {"restore a header on", file.path(),
-                 "It carries a good header of another volume (" + copies.newest().uuid + "). Nothing was changed."});
+                 "It carries a header of another volume (" + copies.newest().uuid +
+                     "). If it is the right drive and that header was edited, remove it with wipefs first. "
+                     "Nothing was changed."});
   for (const std::string& signature : find_signatures(file.path()))
     if (signature != "crypto_LUKS")
       throw Error(errc::device_not_blank, {"restore a header on", file.path(),

@@ -180,7 +180,8 @@ struct LuksHeader::State {
   std::string device;
   std::uint64_t device_size = 0;
   bool is_on_device = false;
-  Bytes area;  // both copies good, as they are (or, when one could not be repaired, should be) on the device
+  Bytes found;  // as it was read
+  Bytes area;   // the same with both copies good
   OurHeader header;
 };
 
@@ -199,6 +200,7 @@ LuksHeader LuksHeader::from_bytes(ByteView area, std::uint64_t device_size, cons
   std::unique_ptr<State, Free> state(new State);
   state->device = name;
   state->device_size = device_size;
+  state->found = Bytes(area.begin(), area.end());
   state->area = copies.both_good() ? Bytes(area.begin(), area.end()) : with_both_copies_from_newest(area);
 
   // The library's view is the one that counts: it is what gets activated.
@@ -221,21 +223,13 @@ LuksHeader LuksHeader::open(const std::string& device) {
   header.state_->is_on_device = true;
   if (header.facts().copies == HeaderFacts::Copies::both_good) return header;
 
-  header.check_description();  // a forged header is not copied over anything
   for (const std::string& signature : find_signatures(device))
     if (signature != "crypto_LUKS")
       throw Error(errc::device_not_blank,
-                  {"repair the header of", device,
-                   "One copy was overwritten and the device now carries: " + signature +
+                  {"open", device,
+                   "One copy of its header was overwritten and the device now carries: " + signature +
                        ". If it is still a volume, "
                        "remove that signature with wipefs and try again. Nothing was changed."});
-  try {
-    BlockFile writable(device, BlockFile::Access::write);
-    replace_header_area(writable, found, header.state_->area);
-    header.state_->header.facts.copies = HeaderFacts::Copies::one_repaired;
-  } catch (const Error&) {
-    // The good copy opens the volume; that the other is still bad is what one_damaged says.
-  }
   return header;
 }
 
@@ -265,7 +259,7 @@ void LuksHeader::check_description() const { check_facts(facts(), token(), state
 void LuksHeader::replace_token(const Token& token) {
   if (facts().copies == HeaderFacts::Copies::one_damaged)
     throw Error(errc::header_damaged, {"write the header of", state_->device,
-                                       "One copy is damaged and could not be repaired; the other is not risked."});
+                                       "One copy is damaged and was not repaired yet; the other is not risked."});
   MemoryHeader memory(state_->device_size, state_->area);
   {
     Library library(memory, nullptr, state_->device);
@@ -279,8 +273,18 @@ void LuksHeader::replace_token(const Token& token) {
     BlockFile file(state_->device, BlockFile::Access::write);
     replace_header_area(file, state_->area, changed.bytes());
   }
-  state_->area = changed.bytes();
+  state_->found = state_->area = changed.bytes();
   state_->header = changed.state_->header;
+}
+
+void LuksHeader::repair() {
+  if (!state_->is_on_device)
+    throw Error(errc::invalid_argument, {"repair", state_->device, "It is a header without its device."});
+  if (facts().copies == HeaderFacts::Copies::both_good) return;
+  BlockFile file(state_->device, BlockFile::Access::write);
+  replace_header_area(file, state_->found, state_->area);
+  state_->found = state_->area;
+  state_->header.facts.copies = HeaderFacts::Copies::both_good;
 }
 
 void LuksHeader::verify_volume_key(const Secret& volume_key) const {

@@ -23,25 +23,23 @@ struct HeaderFacts {
   // As the header's segment, digest and requirements have it. A header without keyslots says nothing of key size,
   // discards and workqueues: these three are the token's.
   Description description;
-  std::uint32_t keyslots = 0;  // ours have none
-  std::uint32_t segments = 0;  // ours have one
-  // When opened. one_damaged: the repair was not possible (read-only device).
-  enum class Copies { both_good, one_repaired, one_damaged } copies = Copies::both_good;
+  std::uint32_t keyslots = 0;                                               // ours have none
+  std::uint32_t segments = 0;                                               // ours have one
+  enum class Copies { both_good, one_damaged } copies = Copies::both_good;  // when opened
   // Everything else that a header of ours never has, each in words ("a requirement: online-reencrypt-v2").
   std::vector<std::string> oddities;
 };
 
 class LuksHeader {
  public:
-  // Reads and checks both header copies. Throws Error: errc::not_ours (no LUKS2, other subsystem, no token of ours),
-  // errc::device_all_zero, errc::device_unreadable (I/O error, short device), errc::header_damaged (both copies bad),
-  // errc::device_not_blank (one copy was overwritten by another format), token errors.
-  // If one copy is damaged, and the other agrees with its token, it is repaired from the other, and facts().copies
-  // tells; if the other does not agree, that is errc::header_changed and nothing is written.
+  // Reads and checks both header copies; writes nothing, whatever it finds. Throws Error: errc::not_ours (no LUKS2,
+  // other subsystem, no token of ours), errc::device_all_zero, errc::device_unreadable (I/O error, short device),
+  // errc::header_damaged (both copies bad), errc::device_not_blank (one copy was overwritten by another format), token
+  // errors. If one copy is damaged, the other counts, and facts().copies tells.
   static LuksHeader open(const std::string& device);
 
-  // The same for a header that is not on a device, as a backup; nothing is repaired. `name` is for error texts.
-  // replace_token changes bytes() only; activate is refused.
+  // The same for a header that is not on a device, as a backup. `name` is for error texts. replace_token changes
+  // bytes() only; activate and repair are refused.
   static LuksHeader from_bytes(ByteView area, std::uint64_t device_size, const std::string& name);
 
   // Writes a new header over whatever is there (the caller has done every refusal, see volume.hpp) with the volume key
@@ -59,7 +57,13 @@ class LuksHeader {
 
   // One header write (two copies, two fsyncs, read back). On failure the old or the new token is there; reopen to see
   // which. errc::conflict: the header on the device is not the one that was opened; nothing was written.
+  // errc::header_damaged: one copy is damaged; repair it first.
   void replace_token(const Token& token);
+
+  // Writes the damaged copy again from the good one, and reads both back. For a header that was proved with its volume
+  // key (dm::repair_header): a forged copy may be the newer one. Errors as of replace_token; the good copy is not
+  // written.
+  void repair();
 
   // Key goes to the kernel keyring and is dropped from it once the mapping has it. errc::wrong_key if the digest says
   // no.

@@ -1,5 +1,5 @@
-// Create, attach, detach, rewrap and its taking back, see volume.hpp. Erase is in erase.cpp, backup and restore in
-// header_backup.cpp, the refusals in formattable.cpp.
+// Create, attach, detach, repair, rewrap and its taking back, see volume.hpp. Erase is in erase.cpp, backup and restore
+// in header_backup.cpp, the refusals in formattable.cpp.
 #include "dmtarget/volume.hpp"
 
 #include <sys/stat.h>
@@ -79,6 +79,16 @@ std::optional<Mapping> find_when_probes_are_over(const std::string& name) {
   return mapping;
 }
 
+LuksHeader open_proved(const char* operation, const std::string& device, const Token& proved) {
+  LuksHeader header = LuksHeader::open(device);
+  header.check_description();
+  if (!(header.token() == proved))
+    throw Error(errc::header_changed, {operation, device,
+                                       "It shows another token than when its key was asked for. Try again; a drive "
+                                       "that does so twice is not to be trusted."});
+  return header;
+}
+
 bool is_same_volume(const Token& a, const Token& b) {
   return a.cluster == b.cluster && a.group == b.group && a.volume == b.volume && a.name == b.name &&
          a.description == b.description;
@@ -93,8 +103,8 @@ void create(const std::string& device, const Token& token, const Secret& volume_
     LuksHeader header = LuksHeader::open(device);  // from the medium, before anybody counts on it
     header.check_description();
     header.verify_volume_key(volume_key);
-    if (!(header.token() == token))
-      throw Error(errc::unknown_outcome, {"create a volume on", device, "Another token came back than was written."});
+    if (!(header.token() == token) || header.facts().copies != HeaderFacts::Copies::both_good)
+      throw Error(errc::unknown_outcome, {"create a volume on", device, "Another header came back than was written."});
   } catch (const Error& error) {
     if (error.code() != errc::invalid_argument) wipe_header(claim, error);  // that one comes before any write
     throw;
@@ -102,14 +112,13 @@ void create(const std::string& device, const Token& token, const Secret& volume_
 }
 
 Changed attach(const std::string& device, const Token& proved, const Secret& volume_key) {
+  return attach_as(proved.name, device, proved, volume_key);
+}
+
+Changed attach_as(const std::string& name, const std::string& device, const Token& proved, const Secret& volume_key) {
+  check_volume_name(name);
   dev_t number = block_device_number(device);
-  LuksHeader header = LuksHeader::open(device);
-  header.check_description();
-  if (!(header.token() == proved))
-    throw Error(errc::header_changed, {"attach", device,
-                                       "It shows another token than when its key was asked for. Try again; a drive "
-                                       "that does so twice is not to be trusted."});
-  const std::string& name = proved.name;
+  LuksHeader header = open_proved("attach", device, proved);
   if (is_attached_right(name, header.facts().uuid, number)) return Changed::no;
   check_no_other_mapping(header, device, number);
 
@@ -140,6 +149,14 @@ Changed detach(const std::string& name) {
     case Removal::deferred:
       refuse(errc::device_busy, "It was opened meanwhile; it goes away by itself when its last user closes it.");
   }
+  return Changed::yes;
+}
+
+Changed repair_header(const std::string& device, const Token& proved, const Secret& volume_key) {
+  LuksHeader header = open_proved("repair the header of", device, proved);
+  if (header.facts().copies == HeaderFacts::Copies::both_good) return Changed::no;
+  header.verify_volume_key(volume_key);
+  header.repair();
   return Changed::yes;
 }
 

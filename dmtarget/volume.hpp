@@ -35,10 +35,13 @@ void create(const std::string& device, const Token& token, const Secret& volume_
 // An existing right mapping is left alone (Changed::no); a wrong one of that name is errc::name_taken, one that goes
 // with its last user errc::device_busy.
 Changed attach(const std::string& device, const Token& proved, const Secret& volume_key);
+// The same under another name than the volume's, for a machine where that one is taken.
+Changed attach_as(const std::string& name, const std::string& device, const Token& proved, const Secret& volume_key);
 
 Changed detach(const std::string& name);  // errc::device_busy when in use
 
-// Replaces the token by one with the same identity and a newer wrap; one header write.
+// Replaces the token by one with the same identity and a newer wrap; one header write. errc::header_damaged while a
+// copy is damaged: repair_header first.
 Changed rewrap(const std::string& device, const Token& token);
 
 // Takes a rewrap back: the wrap `before` where `after` is, the token that the caller itself wrote a moment ago. The
@@ -48,6 +51,11 @@ struct Rewrap {
   Token before, after;
 };
 Changed take_back(const std::string& device, const Rewrap& rewrap);
+
+// Writes a damaged header copy again from the good one, and reads both back; Changed::no when both are good. Only with
+// the token whose key was unwrapped (errc::header_changed for another) and a key that the digest accepts
+// (errc::wrong_key): before that proof nothing is written to a drive. Errors as of LuksHeader::repair.
+Changed repair_header(const std::string& device, const Token& proved, const Secret& volume_key);
 
 // Crypto-erase: both header copies and the keyslot area overwritten with zeros and flushed, then discard of the whole
 // device where it can. The mapping must be gone. After a crash in between, the header is gone or the volume still

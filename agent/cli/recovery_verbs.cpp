@@ -47,16 +47,13 @@ const keys::RecoveryBlob& blob_for(const keys::RecoveryBundle& bundle, keys::Gen
                                         ". Take a bundle that was exported after the last rotation before the loss.");
 }
 
-// dm::attach() takes the name from the header; another name is for a machine where that one is taken.
-dm::Changed attach_as(const RecoveryOpenOptions& options, dm::LuksHeader& header, const Secret& key) {
-  if (!options.name || *options.name == header.token().name) return dm::attach(options.device, header.token(), key);
-  dm::check_volume_name(*options.name);
-  if (dm::find_mapping(*options.name)) {
-    throw Failure(ExitStatus::refused,
-                  "cannot attach as " + *options.name + ": a mapping of that name exists. Choose another --name.");
+// Before anybody is asked for a passphrase; dm::attach_as looks again.
+void check_free(const std::string& name, const Uuid& volume) {
+  const auto mapping = dm::find_mapping(name);
+  if (mapping && !dm::is_mapping_of(mapping->uuid, volume)) {
+    throw Failure(ExitStatus::refused, "cannot attach as " + name + ": " + dm::mapping_path(name) +
+                                           " is something else. Choose another name with --name.");
   }
-  header.activate(*options.name, key);
-  return dm::Changed::yes;
 }
 
 }  // namespace
@@ -111,9 +108,10 @@ ExitStatus recovery_export(Session& session, const std::string& output) {
 }
 
 ExitStatus recovery_open(Session& session, const RecoveryOpenOptions& options) {
+  if (options.name) dm::check_volume_name(*options.name);
   const Bytes text = read_whole_file(options.bundle, bundle_file_limit);
   const auto bundle = keys::parse_recovery_bundle({reinterpret_cast<const char*>(text.data()), text.size()});
-  dm::LuksHeader header = dm::LuksHeader::open(options.device);
+  const dm::LuksHeader header = dm::LuksHeader::open(options.device);
   header.check_description();
   const dm::Token& token = header.token();
   if (token.cluster != bundle.cluster) {
@@ -121,17 +119,25 @@ ExitStatus recovery_open(Session& session, const RecoveryOpenOptions& options) {
                                             token.cluster.str() + ", the bundle to " + bundle.cluster.str() +
                                             ". Take that cluster's bundle.");
   }
+  const std::string name = options.name.value_or(token.name);
+  check_free(name, token.volume);
   const auto& blob = blob_for(bundle, token.generation, options);
   const AdminKey key = open_recovery_key(session, options.recovery_file);
   require_same_cluster(key, bundle.cluster, "the bundle");
   const Secret group = keys::RecoveredKek::open(blob, key, bundle.cluster).group_key(token.cluster, token.group);
   const Secret dek = keys::unwrap(token, group);
-  const std::string name = options.name.value_or(token.name);
-  const auto changed = attach_as(options, header, dek);
-  session.show(
-      json::object{{"changed", changed == dm::Changed::yes}, {"name", name}, {"mapping", dm::mapping_path(name)}},
-      "Volume " + token.name + (changed == dm::Changed::yes ? " is" : " was already") + " attached as " +
-          dm::mapping_path(name) + ".\nCopy the data; detach it with: cryptsetup close " + name + "\n");
+  const auto changed = dm::attach_as(name, options.device, token, dek);
+  const bool one_damaged = header.facts().copies == dm::HeaderFacts::Copies::one_damaged;
+  session.show(json::object{{"changed", changed == dm::Changed::yes},
+                            {"name", name},
+                            {"mapping", dm::mapping_path(name)},
+                            {"headerCopyDamaged", one_damaged}},
+               "Volume " + token.name + (changed == dm::Changed::yes ? " is" : " was already") + " attached as " +
+                   dm::mapping_path(name) + ".\n" +
+                   (one_damaged ? "One of the drive's two header copies is damaged, and nothing was written to it: it "
+                                  "hangs on the other one.\n"
+                                : "") +
+                   "Copy the data; detach it with: cryptsetup close " + name + "\n");
   return ExitStatus::done;
 }
 

@@ -85,37 +85,42 @@ asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting driv
 
   const Decision decision = decide_attach(question);
   if (decision.verdict == Verdict::refuse) throw refusal(decision, drive);
-  if (drive.copies != dm::HeaderFacts::Copies::both_good)
-    runtime::log(Severity::notice, "one header copy was damaged and has been repaired from the other",
-                 {{"volume", drive.token.name}, {"device", drive.device}});
   dm::Changed changed = dm::Changed::no;
-  if (decision.verdict == Verdict::attach) {
+  if (decision.verdict == Verdict::already_attached) {
+    co_await repair(drive, nullptr);
+  } else {
     const auto key = std::make_shared<const Secret>(co_await unlock(drive.token));
+    co_await repair(drive, key);
     const auto do_attach = [drive, key](Devices& d) { return d.attach(drive.device, drive.token, *key); };
     changed = co_await on_device(drive.device, "map " + drive.device, map_deadline, do_attach);
   }
-  co_await catch_up(std::move(drive), known);
+  co_await catch_up(std::move(drive), known, order);
   co_return changed;
 }
 
 // The attach stands whatever happens here: with the store away, the catalogue learns of it at the next look.
-asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot known) {
+asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot known, Order order) {
   const std::string name = drive.token.name;  // the drive is given away below
   try {
     const cluster::VolumeRecord seen = record_of(drive, node.node);
     const cluster::VolumeRecord* record = known.of(seen.volume);
+    cluster::VolumeRecord current = record != nullptr ? *record : seen;
     if (record == nullptr) {
       if (known.freshness == Freshness::last_known) co_return;
+      const Unreadable* unreadable = known.unreadable_named(seen.name);
+      // What it says is unknown, perhaps a newer release's: not thrown away unasked.
+      if (unreadable != nullptr && order == Order::automatic) throw refusal(*unreadable);
       const auto do_backup_header = [device = drive.device](Devices& d) { return d.backup_header(device); };
       Bytes header =
           co_await on_device(drive.device, "back up the header of " + drive.device, look_deadline, do_backup_header);
-      co_await catalogue.created(seen, std::move(header));
+      co_await catalogue.created(seen, std::move(header), unreadable);
       runtime::log(Severity::notice, "a volume of this cluster that was not in the catalogue has been taken in",
                    {{"volume", seen.name}, {"device", drive.device}});
-    } else if (record->device_hint != seen.device_hint && known.freshness == Freshness::current) {
-      cluster::VolumeRecord moved = *record;
-      moved.device_hint = seen.device_hint;
-      co_await catalogue.moved(moved);
+    } else if (known.freshness == Freshness::current &&
+               (record->device_hint != seen.device_hint || record->bytes < seen.bytes)) {
+      current.device_hint = seen.device_hint;
+      current.bytes = std::max(record->bytes, seen.bytes);  // it grew; one that is smaller now may be cut, or ill
+      co_await catalogue.moved(current);
     }
     if (known.freshness == Freshness::last_known) co_return;
     const EncryptionView now = co_await catalogue.encryption();
@@ -123,7 +128,6 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
                         (record != nullptr && record->generation != drive.token.generation);
     if (!behind) co_return;
     // It was away during a rotation. The volume's lock is held already: the caller's.
-    const cluster::VolumeRecord current = record != nullptr ? *record : seen;
     const Generation to = std::max(now.state.current, drive.token.generation);
     co_await verify_and_record(co_await change_wrap(current, std::move(drive), to));
     caught_up();
@@ -178,7 +182,8 @@ asio::awaitable<void> VolumeService::State::attach_all() {
   const std::vector<dm::Mapping> live = co_await mappings();
   std::erase_if(drives, [&](const Sighting& drive) {
     const dm::Mapping* mapping = mapping_of(live, drive.token.volume);
-    return (mapping != nullptr && !mapping->is_leaving) || detached_by_order.contains(drive.token.name);
+    const bool done = mapping != nullptr && !mapping->is_leaving && drive.copies == dm::HeaderFacts::Copies::both_good;
+    return done || detached_by_order.contains(drive.token.name);
   });
   // All group keys are asked for at once, so that they are one TPM batch per generation; held until the drives are
   // done.

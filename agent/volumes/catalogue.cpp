@@ -46,7 +46,49 @@ bool take_prefix(std::string_view& line, std::string_view prefix) {
   return true;
 }
 
+void check_name(const cluster::Entry& entry, std::string_view prefix, const std::string& name) {
+  if (std::string_view(entry.key).substr(prefix.size()) != name)
+    throw Error(errc::store_damaged, {"read", entry.key, "It is the record of " + name + "."});
+}
+
+// One that cannot be read does not hide the others.
+template <class Read>
+void read_each(const std::vector<cluster::Entry>& entries, std::vector<Unreadable>& unreadable, Read read) {
+  for (const cluster::Entry& entry : entries) {
+    try {
+      read(entry);
+    } catch (const Error& error) {
+      unreadable.push_back({entry.key, error.what(), entry.modified});
+    }
+  }
+}
+
 }  // namespace
+
+std::string Unreadable::name() const {
+  std::string_view rest = key;
+  return take_prefix(rest, "volume/") || take_prefix(rest, "intent/") ? std::string(rest) : std::string();
+}
+
+Error refusal(const Unreadable& entry) {
+  const std::string name = entry.name();
+  return Error(errc::store_damaged,
+               {"use volume", name,
+                "The catalogue's entry " + entry.key + " cannot be read: " + entry.cause +
+                    " The volume is not lost. Write the entry anew from its drive with `volcryptctl attach " + name +
+                    " --device DEVICE`; if the drive is gone for good: `volcryptctl forget volume " + name +
+                    "`; if a newer release wrote it, install that one. Until then no KEK generation is retired."});
+}
+
+const Unreadable* Snapshot::unreadable_named(std::string_view name) const {
+  const auto found =
+      std::find_if(unreadable.begin(), unreadable.end(), [&](const auto& entry) { return entry.name() == name; });
+  return found == unreadable.end() ? nullptr : &*found;
+}
+
+bool Snapshot::may_need_any_generation() const {
+  return std::any_of(unreadable.begin(), unreadable.end(), [](const auto& entry) { return !entry.name().empty(); });
+}
 
 const cluster::VolumeRecord* Snapshot::named(std::string_view name) const {
   const auto found =
@@ -130,12 +172,38 @@ asio::awaitable<Snapshot> Catalogue::look_in_store() {
   const std::vector<cluster::Entry> intents = co_await store_.list("intent/");
   const std::vector<cluster::Entry> erased = co_await store_.list("erased/");
   const std::vector<cluster::Entry> forgotten = co_await store_.list("forgotten/");
-  for (const cluster::Entry& entry : volumes) snapshot.volumes.push_back(cluster::parse_volume_record(entry.value));
-  for (const cluster::Entry& entry : intents) snapshot.intents.push_back(parse_intent(entry.value));
-  for (const cluster::Entry& entry : erased) snapshot.erased.insert(Uuid::parse(std::string_view(entry.key).substr(7)));
-  for (const cluster::Entry& entry : forgotten)
+  read_each(volumes, snapshot.unreadable, [&](const cluster::Entry& entry) {
+    cluster::VolumeRecord record = cluster::parse_volume_record(entry.value);
+    check_name(entry, "volume/", record.name);
+    snapshot.volumes.push_back(std::move(record));
+  });
+  read_each(intents, snapshot.unreadable, [&](const cluster::Entry& entry) {
+    Intent intent = parse_intent(entry.value);
+    check_name(entry, "intent/", intent.record.name);
+    snapshot.intents.push_back(std::move(intent));
+  });
+  read_each(erased, snapshot.unreadable, [&](const cluster::Entry& entry) {
+    snapshot.erased.insert(Uuid::parse(std::string_view(entry.key).substr(7)));
+  });
+  read_each(forgotten, snapshot.unreadable, [&](const cluster::Entry& entry) {
     snapshot.forgotten.insert(Uuid::parse(std::string_view(entry.key).substr(10)));
+  });
+  tell(snapshot.unreadable);
   co_return snapshot;
+}
+
+void Catalogue::tell(const std::vector<Unreadable>& unreadable) {
+  std::map<std::string, std::string> now;
+  for (const Unreadable& entry : unreadable) {
+    now[entry.key] = entry.cause;
+    const auto before = told_.find(entry.key);
+    if (before != told_.end() && before->second == entry.cause) continue;
+    runtime::log(runtime::Severity::warning, "an entry of the catalogue cannot be read, the others are used, ignoring",
+                 {{"volume", entry.name()},
+                  {"entry", entry.key},
+                  {"cause", entry.name().empty() ? entry.cause : refusal(entry).what()}});
+  }
+  told_ = std::move(now);
 }
 
 asio::awaitable<Snapshot> Catalogue::look() {
@@ -232,9 +300,10 @@ asio::awaitable<void> Catalogue::abandon(std::string name) {
   co_await commit("take back the intent for volume", name, std::move(transaction));
 }
 
-asio::awaitable<void> Catalogue::created(cluster::VolumeRecord record, Bytes header) {
+asio::awaitable<void> Catalogue::created(cluster::VolumeRecord record, Bytes header, const Unreadable* replaces) {
+  const std::string key = volume_key(record.name);
   cluster::Transaction transaction;
-  transaction.when = {{volume_key(record.name), 0}};
+  transaction.when = {{key, replaces != nullptr && replaces->key == key ? replaces->modified : 0}};
   transaction.then = {Put{volume_key(record.name), cluster::to_json(record)},
                       Put{header_key(record.volume), to_base64(header)}, Delete{intent_key(record.name)},
                       Delete{forgotten_key(record.volume)}};
@@ -266,6 +335,13 @@ asio::awaitable<void> Catalogue::forgotten(cluster::VolumeRecord record) {
   transaction.then = {Delete{volume_key(record.name)}, Delete{header_key(record.volume)},
                       Delete{intent_key(record.name)}, Put{forgotten_key(record.volume), record.name}};
   co_await commit("forget volume", record.name, std::move(transaction));
+}
+
+asio::awaitable<void> Catalogue::forgotten(Unreadable entry) {
+  cluster::Transaction transaction;
+  transaction.when = {{entry.key, entry.modified}};
+  transaction.then = {Delete{entry.key}};
+  co_await commit("forget volume", entry.name(), std::move(transaction));
 }
 
 asio::awaitable<void> Catalogue::erased(cluster::VolumeRecord record) {

@@ -133,6 +133,8 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   dm::check_volume_name(request.name);
   if (state.node.cluster.is_nil()) throw not_enabled();
   const Locks::Held turn = co_await state.locks.lock(request.name);
+  const Snapshot known = co_await state.catalogue.look();
+  if (const Unreadable* unreadable = known.unreadable_named(request.name)) throw refusal(*unreadable);
   if (std::optional<Outcome> earlier = co_await resume(state, request)) co_return std::move(*earlier);
   const auto do_describe = [request](Devices& d) { return d.describe(request.device, request.discards); };
   const dm::Description description =

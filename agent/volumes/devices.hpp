@@ -45,10 +45,8 @@ class Devices {
   virtual std::vector<DriveFacts> drives() = 0;  // every block device that udev knows
   virtual bool quiet() = 0;                      // udev has no event under way
   virtual bool present(dev_t number) = 0;        // the kernel still has the block device
-  // Throws what dm::LuksHeader::open and check_description throw.
+  // Writes nothing, whatever it finds. Throws what dm::LuksHeader::open and check_description throw.
   virtual Sighting look(const std::string& device) = 0;
-  // The same, and writes nothing: no repair of a damaged copy. For drives that are none of our business.
-  virtual void inspect(const std::string& device) = 0;
   virtual HeaderArea header_area(const std::string& device) = 0;  // throws errc::device_unreadable; writes nothing
   virtual std::vector<dm::Mapping> mappings() = 0;
 
@@ -58,6 +56,8 @@ class Devices {
                       dm::ExistingData existing) = 0;
   virtual dm::Changed attach(const std::string& device, const dm::Token& proved, const Secret& key) = 0;
   virtual dm::Changed detach(const std::string& name) = 0;
+  // See dm::repair_header: with the token whose key was unwrapped, and that key.
+  virtual dm::Changed repair_header(const std::string& device, const dm::Token& proved, const Secret& key) = 0;
   virtual dm::Changed rewrap(const std::string& device, const dm::Token& token) = 0;
   virtual dm::Changed take_back(const std::string& device, const dm::Rewrap& rewrap) = 0;
   // The header on the device, read again, opens with this key: the volume key's digest says so.

@@ -69,12 +69,6 @@ Sighting look_at_header(const std::string& device) {
   return sighting;
 }
 
-void inspect_header(const std::string& device) {
-  const dm::BlockFile file(device, dm::BlockFile::Access::read);
-  const Bytes area = dm::read_header_area(file);
-  dm::LuksHeader::from_bytes(area, file.size(), device).check_description();
-}
-
 HeaderArea read_area(const std::string& device) {
   const dm::BlockFile file(real_node(device), dm::BlockFile::Access::read);
   return {file.path(), file.size(), dm::read_header_area(file)};
@@ -93,7 +87,6 @@ bool DmDevices::present(dev_t number) {
 }
 
 Sighting DmDevices::look(const std::string& device) { return look_at_header(block_node(device)); }
-void DmDevices::inspect(const std::string& device) { inspect_header(block_node(device)); }
 HeaderArea DmDevices::header_area(const std::string& device) { return read_area(block_node(device)); }
 std::vector<dm::Mapping> DmDevices::mappings() { return dm::list_mappings(); }
 
@@ -114,6 +107,10 @@ dm::Changed DmDevices::attach(const std::string& device, const dm::Token& proved
   return dm::attach(block_node(device), proved, key);
 }
 dm::Changed DmDevices::detach(const std::string& name) { return dm::detach(name); }
+
+dm::Changed DmDevices::repair_header(const std::string& device, const dm::Token& proved, const Secret& key) {
+  return dm::repair_header(block_node(device), proved, key);
+}
 
 dm::Changed DmDevices::rewrap(const std::string& device, const dm::Token& token) {
   return dm::rewrap(block_node(device), token);

@@ -9,9 +9,6 @@ namespace volcrypt::volumes {
 // inode number then stands for the device number).
 Sighting look_at_header(const std::string& device);
 
-// A look that never writes.
-void inspect_header(const std::string& device);
-
 HeaderArea read_area(const std::string& device);
 
 class DmDevices final : public Devices {
@@ -21,7 +18,6 @@ class DmDevices final : public Devices {
   bool quiet() override;
   bool present(dev_t number) override;
   Sighting look(const std::string& device) override;
-  void inspect(const std::string& device) override;
   HeaderArea header_area(const std::string& device) override;
   std::vector<dm::Mapping> mappings() override;
   dm::Description describe(const std::string& device, dm::Discards discards) override;
@@ -29,6 +25,7 @@ class DmDevices final : public Devices {
   void create(const std::string& device, const dm::Token& token, const Secret& key, dm::ExistingData existing) override;
   dm::Changed attach(const std::string& device, const dm::Token& proved, const Secret& key) override;
   dm::Changed detach(const std::string& name) override;
+  dm::Changed repair_header(const std::string& device, const dm::Token& proved, const Secret& key) override;
   dm::Changed rewrap(const std::string& device, const dm::Token& token) override;
   dm::Changed take_back(const std::string& device, const dm::Rewrap& rewrap) override;
   void verify_key(const std::string& device, const Secret& key) override;

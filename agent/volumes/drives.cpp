@@ -18,8 +18,8 @@ asio::awaitable<void> VolumeService::State::report(DriveFacts drive) {
   }
   boost::system::error_code cause;
   try {
-    const auto do_inspect = [device = drive.device](Devices& d) { d.inspect(device); };
-    co_await on_device(drive.device, "look at " + drive.device, look_deadline, do_inspect);
+    const auto do_look = [device = drive.device](Devices& d) { (void)d.look(device); };
+    co_await on_device(drive.device, "look at " + drive.device, look_deadline, do_look);
   } catch (const boost::system::system_error& error) {
     if (error.code() == asio::error::operation_aborted) throw;
     cause = error.code();

@@ -45,6 +45,20 @@ asio::awaitable<void> check_gone(VolumeService::State& state, cluster::VolumeRec
   co_await check_last_place(state, record);
 }
 
+// The same where only the name is known.
+asio::awaitable<void> check_nowhere(VolumeService::State& state, std::string name) {
+  const std::vector<dm::Mapping> live = co_await state.mappings();
+  for (const dm::Mapping& mapping : live)
+    if (mapping.name == name) throw refuse(name, errc::wrong_state, "It is attached. Detach it first.");
+  std::vector<Candidate> candidates = co_await state.scan();
+  const std::vector<Sighting> drives = co_await state.sight(std::move(candidates));
+  for (const Sighting& drive : drives)
+    if (drive.token.name == name && drive.token.cluster == state.node.cluster)
+      throw refuse(
+          name, errc::wrong_state,
+          "Its drive is here: `volcryptctl attach " + name + " --device " + drive.device + "` writes its record anew.");
+}
+
 }  // namespace
 
 asio::awaitable<void> VolumeService::forget(std::string name) {
@@ -53,7 +67,16 @@ asio::awaitable<void> VolumeService::forget(std::string name) {
   const Snapshot known = co_await state.catalogue.look();
   if (known.freshness == Freshness::last_known)
     throw refuse(name, errc::wrong_state, "The cluster's store does not answer.");
+  const Unreadable* unreadable = known.unreadable_named(name);
   const cluster::VolumeRecord* found = known.named(name);
+  if (found == nullptr && unreadable != nullptr && known.intent_named(name) == nullptr) {
+    co_await check_nowhere(state, name);
+    co_await state.catalogue.forgotten(*unreadable);
+    runtime::log(runtime::Severity::notice, "a volume whose record could not be read was forgotten by order",
+                 {{"volume", name}, {"entry", unreadable->key}});
+    state.caught_up();
+    co_return;
+  }
   // A create whose drive went away half-made has an intent alone.
   if (const Intent* intent = known.intent_named(name); found == nullptr && intent != nullptr) found = &intent->record;
   if (found == nullptr)

@@ -89,6 +89,7 @@ asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t nu
   state_->reported.erase(number);
   state_->complaints.erase(device);
   state_->hanging.forget(device);
+  state_->unrepaired.erase(device);
   const std::vector<dm::Mapping> live = co_await state_->mappings();
   const Snapshot known = co_await state_->catalogue.look();
   for (const dm::Mapping& mapping : live) {

@@ -53,7 +53,8 @@ asio::awaitable<void> VolumeService::State::settle_create(Intent intent) {
                  {{"volume", record.name}, {"device", record.device_hint}});
     co_return;
   }
-  const Secret key = co_await unlock(seen->token);  // proves it before it counts
+  const auto key = std::make_shared<const Secret>(co_await unlock(seen->token));  // proves it before it counts
+  co_await repair(*seen, key);
   record.generation = seen->token.generation;
   record.device_hint = seen->device;
   record.bytes = seen->bytes;

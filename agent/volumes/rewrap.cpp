@@ -28,6 +28,7 @@ asio::awaitable<std::shared_ptr<Rewrapped>> VolumeService::State::change_wrap(cl
   work->before = work->after = drive.token;
   work->device = drive.device;
   work->dek = std::make_shared<const Secret>(co_await unlock(drive.token));
+  co_await repair(drive, work->dek);                 // no header is written while it stands on one copy
   if (drive.token.generation >= to) co_return work;  // written by a run that was cut off: check and record it
   work->after.generation = to;
   const GroupKey key = co_await key_to_wrap(to, work->after.group);
@@ -171,6 +172,11 @@ asio::awaitable<cluster::RewrapProgress> VolumeService::rewrap_all(Generation to
   for (const cluster::VolumeRecord& record : known.volumes) add(record);
   for (const Intent& intent : known.intents)  // waits for the create that is under way
     if (intent.verb == Intention::create) add(intent.record);
+  for (const Unreadable& entry : known.unreadable)
+    if (!entry.name().empty()) {
+      ++state.progress.total;
+      state.progress.failures.push_back("volume " + entry.name() + ": " + refusal(entry).what());
+    }
   for (auto& [group, records] : groups) co_await state.rewrap_group(std::move(records), to);
   co_return state.progress;
 }
@@ -189,6 +195,12 @@ asio::awaitable<std::set<Generation>> VolumeService::census() {
   const Snapshot known = co_await state.catalogue.look();
   if (known.freshness == Freshness::last_known)
     throw Error(errc::wrong_state, {"count", "the generations in use", "The cluster's store does not answer."});
+  if (known.may_need_any_generation()) {
+    const EncryptionView encryption = co_await state.catalogue.encryption();
+    used.insert(encryption.state.previous.begin(), encryption.state.previous.end());
+    used.insert(encryption.state.retiring.begin(), encryption.state.retiring.end());
+    if (encryption.state.current != 0) used.insert(encryption.state.current);
+  }
   for (const cluster::VolumeRecord& record : known.volumes)
     if (record.owner == state.node.node) used.insert(record.generation);
   for (const Intent& intent : known.intents)

@@ -146,6 +146,19 @@ VolumeView view_of(const cluster::VolumeRecord& record, const std::vector<dm::Ma
   return view;
 }
 
+// Which volume that is, and hence which drive, is unknown.
+VolumeView view_of(const Unreadable& entry, const std::vector<dm::Mapping>& live) {
+  VolumeView view;
+  view.record.name = entry.name();
+  const Error told = refusal(entry);
+  view.failure = told.what();
+  view.failure_kind = errc_name(told.code());
+  view.condition = Condition::unknown;
+  for (const dm::Mapping& mapping : live)
+    if (mapping.name == view.record.name) view.mapping = dm::mapping_path(mapping.name);
+  return view;
+}
+
 }  // namespace
 
 asio::awaitable<std::vector<VolumeView>> VolumeService::State::views() {
@@ -180,6 +193,8 @@ asio::awaitable<std::vector<VolumeView>> VolumeService::State::views() {
     ++counts[{view.condition, record.generation}];
     all.push_back(std::move(view));
   }
+  for (const Unreadable& entry : known.unreadable)
+    if (known.named(entry.name()) == nullptr && !entry.name().empty()) all.push_back(view_of(entry, live));
   co_return all;
 }
 
@@ -193,6 +208,8 @@ asio::awaitable<VolumeView> VolumeService::State::view(std::string name) {
 asio::awaitable<cluster::VolumeRecord> VolumeService::State::record_named(std::string name) {
   const Snapshot known = co_await catalogue.look();
   const cluster::VolumeRecord* record = known.named(name);
+  if (const Unreadable* unreadable = known.unreadable_named(name); record == nullptr && unreadable != nullptr)
+    throw refusal(*unreadable);
   if (record == nullptr)
     throw Error(errc::no_such_volume, {"find volume", name, "`volcryptctl get volumes` lists those of this cluster."});
   co_return *record;

@@ -81,7 +81,14 @@ struct VolumeService::State {
   asio::awaitable<void> attach_unread(Candidate drive, Snapshot known);
   asio::awaitable<void> attach_all();
   asio::awaitable<void> fetch_key(std::pair<Generation, Uuid> group, GroupKey& into);
-  asio::awaitable<void> catch_up(Sighting drive, Snapshot known);  // catalogue and wrap after an attach; never throws
+  // Catalogue and wrap after an attach; never throws. By order an unreadable record is written anew from the drive.
+  asio::awaitable<void> catch_up(Sighting drive, Snapshot known, Order order);
+
+  // header.cpp
+  // A damaged copy of the header from the good one, and told; where that fails, that is told, and no more. `key` is the
+  // one that was unwrapped from drive.token; null: it is unwrapped here, if there is anything to do. For
+  // dm::Changed::no there was not, or it failed.
+  asio::awaitable<dm::Changed> repair(Sighting drive, std::shared_ptr<const Secret> key);
 
   // healing.cpp
   asio::awaitable<void> heal();
@@ -130,6 +137,7 @@ struct VolumeService::State {
   std::map<Uuid, Sighting> last_seen;       // by volume, for views: no device is read for a list
   DetachedByOrder detached_by_order;
   std::map<std::string, Failure> complaints;  // by device, as the journal has them
+  std::set<std::string> unrepaired;           // devices with a damaged copy that the journal knows of
   std::map<dev_t, DriveReport> reported;      // drives that are left alone, as the journal has it
   std::optional<std::chrono::steady_clock::time_point> quiet_since;
   cluster::RewrapProgress progress;

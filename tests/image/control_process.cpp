@@ -186,6 +186,10 @@ BOOST_AUTO_TEST_CASE(recovery_is_verified_with_the_right_key_only) {
   const auto foreign =
       ctl({"recovery", "open", "--device", drive, "--bundle", bundle, "--recovery-file", recovery_file});
   BOOST_TEST(foreign.status == 9);  // the drive is not ours, told before any passphrase is asked
+  const auto misnamed = ctl({"recovery", "open", "--device", drive, "--bundle", bundle, "--recovery-file",
+                             recovery_file, "--name", "../data1"});
+  BOOST_TEST(misnamed.status == 2);  // before the drive is looked at
+  BOOST_TEST(holds(misnamed.err, "../data1"));
 }
 
 BOOST_AUTO_TEST_CASE(after_a_rotation_the_recovery_key_counts_as_verified_only_when_it_opened_the_new_blob) {

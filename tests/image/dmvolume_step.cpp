@@ -1,6 +1,6 @@
 // Does one verb of dmtarget/volume.hpp on a plain file, for the crash tests to end it at each of its steps. Not a test.
-//   dmvolume_step create FILE TOKEN KEY | rewrap FILE TOKEN | take_back FILE BEFORE AFTER | restore FILE BACKUP UUID |
-//   erase FILE UUID | open FILE
+//   dmvolume_step create FILE TOKEN KEY | repair FILE TOKEN KEY | rewrap FILE TOKEN | take_back FILE BEFORE AFTER |
+//   restore FILE BACKUP UUID | erase FILE UUID
 // TOKEN, BEFORE, AFTER, KEY and BACKUP are files with the token's JSON, a test's volume key and a header backup.
 // Exit status: 0 done, 1 an Error (its text on standard error), 2 wrong arguments.
 #include <iostream>
@@ -33,7 +33,10 @@ const std::map<std::string, void (*)(const Arguments&)> verbs = {
     {"restore",
      [](const Arguments& to) { dm::restore_header(to.at(0), test::content_of(to.at(1)), Uuid::parse(to.at(2))); }},
     {"erase", [](const Arguments& to) { dm::erase(to.at(0), Uuid::parse(to.at(1))); }},
-    {"open", [](const Arguments& to) { dm::LuksHeader::open(to.at(0)); }},
+    {"repair",
+     [](const Arguments& to) {
+       dm::repair_header(to.at(0), token_in(to.at(1)), Secret::copy_of(test::content_of(to.at(2))));
+     }},
 };
 
 }  // namespace

@@ -1,12 +1,9 @@
 // Drives that are left alone: one line each, nothing written. And settling: what is waited for, and for how long.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
-#include "dmtarget/handle.hpp"
+#include "tests/support/listening.hpp"
 #include "tests/support/volumes_fixture.hpp"
 
 namespace volcrypt::volumes {
@@ -21,32 +18,8 @@ std::string content(const std::string& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// Standard error, where the log goes without a journal.
-class Listening {
- public:
-  explicit Listening(std::string file) : file_(std::move(file)), before_(dup(STDERR_FILENO)) {
-    const Fd to(open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    dup2(to.get(), STDERR_FILENO);
-  }
-  Listening(const Listening&) = delete;
-  Listening& operator=(const Listening&) = delete;
-  ~Listening() { dup2(before_.get(), STDERR_FILENO); }
-
-  std::vector<std::string> lines(const std::string& part) const {
-    std::ifstream in(file_);
-    std::vector<std::string> found;
-    for (std::string line; std::getline(in, line);)
-      if (line.find(part) != std::string::npos) found.push_back(line);
-    return found;
-  }
-
- private:
-  std::string file_;
-  Fd before_;
-};
-
 struct Plugged : test::NodeFixture {
-  Listening log{directory.path("log")};
+  test::Listening log{directory.path("log")};
 
   void appear(const std::string& file) { node->await(node->volumes.drive_appeared(devices->facts(file))); }
   std::string lone_line(const std::string& part) {
@@ -106,7 +79,7 @@ BOOST_AUTO_TEST_CASE(a_damaged_copy_of_a_header_is_not_repaired_by_a_look) {
   const std::string before = content(device);
   DriveFacts facts = devices->facts(device);
   facts.subsystem.clear();  // udev saw the damaged copy
-  devices->inspect(device);
+  devices->look(device);
   node->await(node->volumes.drive_appeared(facts));
   BOOST_TEST((content(device) == before));
 }

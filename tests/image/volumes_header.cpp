@@ -110,6 +110,45 @@ BOOST_AUTO_TEST_CASE(a_backup_of_another_volume_or_cluster_is_refused_and_nothin
   BOOST_TEST((content(device) == before));
 }
 
+BOOST_AUTO_TEST_CASE(a_backup_that_is_too_long_is_refused_and_nothing_is_written) {
+  Bytes longer = backup();
+  longer.resize(longer.size() + 512);
+  node->make_current(2);
+  node->await(node->volumes.rewrap_all(2));
+  damage();
+  const std::string before = content(device);
+  BOOST_TEST(restore(longer) == "invalid_argument");
+  BOOST_TEST((content(device) == before));
+  BOOST_TEST(node->await(node->volumes.get("data1")).record.generation == 2U);  // not set back either
+}
+
+BOOST_AUTO_TEST_CASE(a_drive_that_is_smaller_than_the_volume_s_was_is_refused_and_a_larger_one_is_not) {
+  const Bytes good = backup();
+  damage();
+  const std::uint64_t size = std::filesystem::file_size(device);
+  std::filesystem::resize_file(device, size - 4096);
+  const std::string before = content(device);
+  BOOST_TEST(restore(good) == "invalid_argument");  // it would end too early
+  BOOST_TEST((content(device) == before));
+  std::filesystem::resize_file(device, size + 4096);
+  BOOST_TEST(restore(good) == "none");
+}
+
+BOOST_AUTO_TEST_CASE(the_record_learns_that_a_drive_grew_and_not_that_it_shrank) {
+  const auto recorded = [&] { return node->await(node->volumes.get("data1")).record.bytes; };
+  const std::uint64_t size = std::filesystem::file_size(device);
+  BOOST_TEST(recorded() == size);
+  std::filesystem::resize_file(device, size + 8192);
+  node->make_current(2);  // and what the attach rewraps does not bring the old size back
+  node->await(node->volumes.attach("data1"));
+  BOOST_TEST(node->await(node->volumes.get("data1")).record.generation == 2U);
+  BOOST_TEST(recorded() == size + 8192);
+  node->await(node->volumes.detach("data1"));
+  std::filesystem::resize_file(device, size);
+  node->await(node->volumes.attach("data1"));
+  BOOST_TEST(recorded() == size + 8192);
+}
+
 BOOST_AUTO_TEST_CASE(with_the_store_gone_a_header_is_still_restored_from_a_file) {
   const Bytes good = backup();
   node->await(node->volumes.list());

@@ -259,6 +259,13 @@ dm::Changed FileDevices::detach(const std::string& name) {
   });
 }
 
+dm::Changed FileDevices::repair_header(const std::string& device, const dm::Token& proved, const Secret& key) {
+  return step("repair_header", [&] {
+    must_answer(device);
+    return dm::repair_header(device, proved, key);
+  });
+}
+
 dm::Changed FileDevices::rewrap(const std::string& device, const dm::Token& token) {
   return step("rewrap", [&] {
     must_answer(device);

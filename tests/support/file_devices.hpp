@@ -48,7 +48,6 @@ class FileDevices final : public volumes::Devices {
   bool quiet() override;
   bool present(dev_t number) override;
   volumes::Sighting look(const std::string& device) override;
-  void inspect(const std::string& device) override;
   volumes::HeaderArea header_area(const std::string& device) override;
   std::vector<dm::Mapping> mappings() override;
   dm::Description describe(const std::string& device, dm::Discards discards) override;
@@ -56,6 +55,7 @@ class FileDevices final : public volumes::Devices {
   void create(const std::string& device, const dm::Token& token, const Secret& key, dm::ExistingData existing) override;
   dm::Changed attach(const std::string& device, const dm::Token& proved, const Secret& key) override;
   dm::Changed detach(const std::string& name) override;
+  dm::Changed repair_header(const std::string& device, const dm::Token& proved, const Secret& key) override;
   dm::Changed rewrap(const std::string& device, const dm::Token& token) override;
   dm::Changed take_back(const std::string& device, const dm::Rewrap& rewrap) override;
   void verify_key(const std::string& device, const Secret& key) override;

@@ -3,7 +3,6 @@
 
 #include "agent/volumes/dm_devices.hpp"
 #include "dmtarget/error.hpp"
-#include "dmtarget/header_area.hpp"
 #include "dmtarget/signatures.hpp"
 #include "tests/support/file_devices.hpp"
 
@@ -28,8 +27,7 @@ volumes::DriveFacts FileDevices::facts(const std::string& file) const {
   drive.sectors = std::filesystem::file_size(file) / 512;
   for (const std::string& signature : dm::find_signatures(file)) drive.content = signature;
   if (drive.content == "crypto_LUKS") try {
-      const dm::BlockFile opened(file, dm::BlockFile::Access::read);  // not LuksHeader::open, which repairs
-      drive.subsystem = dm::LuksHeader::from_bytes(dm::read_header_area(opened), drive_size, file).facts().subsystem;
+      drive.subsystem = dm::LuksHeader::open(file).facts().subsystem;
     } catch (const Error&) {  // another's LUKS
     }
   return drive;
@@ -54,11 +52,6 @@ void FileDevices::set_identity(const std::string& file, const std::string& ident
 volumes::HeaderArea FileDevices::header_area(const std::string& device) {
   must_answer(device);
   return volumes::read_area(device);
-}
-
-void FileDevices::inspect(const std::string& device) {
-  must_answer(device);
-  volumes::inspect_header(device);
 }
 
 }  // namespace volcrypt::test

@@ -75,6 +75,14 @@ void damage_copy(const std::string& file, Copy copy) {
   overwrite(file, middle, ByteView(&flipped, 1));
 }
 
+void make_newest(const std::string& file, Copy copy) {
+  constexpr std::size_t sequence_at = 16;  // 8 bytes, big-endian: the second byte is far above any other's
+  Bytes area = content_of(file, 2 * copy_size);
+  area[(copy == Copy::primary ? 0 : copy_size) + sequence_at + 1] = 1;
+  set_checksums(area);
+  overwrite(file, 0, area);
+}
+
 void set_checksums(std::span<std::uint8_t> area) {
   for (std::size_t start : {std::size_t{0}, copy_size}) {
     std::span<std::uint8_t> copy = area.subspan(start, copy_size);

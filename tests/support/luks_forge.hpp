@@ -21,6 +21,9 @@ void edit_field(const std::string& file, Field field, const std::string& text);
 // Flips one byte in the middle of the copy's JSON area: the checksum does not fit any more.
 void damage_copy(const std::string& file, Copy copy);
 
+// The copy gets a sequence number above the other's, and a right checksum: it counts from now on.
+void make_newest(const std::string& file, Copy copy);
+
 // Both copies with right checksums, over whatever else is in them. `area` has 32768 bytes or more.
 void set_checksums(std::span<std::uint8_t> area);
 

@@ -21,11 +21,31 @@ struct BadDay : MountedVolume {
   }
 
   // With the bundle and the recovery key, which lie in /root.
-  std::string opening(std::string_view passphrase) const {
-    return "volcryptctl --passphrase-fd 3 recovery open --device " + std::string(drive_node) +
+  std::string opening(std::string_view passphrase, const std::string& options = "") const {
+    return "volcryptctl --passphrase-fd 3 recovery open --device " + std::string(drive_node) + options +
            " --bundle /root/bundle.json --recovery-file /root/recovery.json" + passphrase_on(3, passphrase);
   }
+
+  // Which names /dev/mapper may get, while the volume is attached and afterwards.
+  void check_names(Machine& other) const;
 };
+
+void BadDay::check_names(Machine& other) const {
+  const auto refused = [&](const std::string& name, const std::string& because) {
+    const auto answer = other.run(opening(Server::recovery_passphrase, " --name " + name));
+    BOOST_TEST(answer.exit_code != 0);
+    BOOST_TEST(answer.err.find(because) != std::string::npos, name << ": " << answer.err);
+  };
+  other.must("dmsetup create taken --table '0 8 error'");
+  BOOST_TEST(other.must(opening(Server::recovery_passphrase)).find("was already attached") != std::string::npos);
+  refused("taken", "Choose another name with --name");
+  refused("second", "already attached as data1");
+  other.must("cryptsetup close data1");
+  refused("taken", "Choose another name with --name");
+  other.must(opening(Server::recovery_passphrase, " --name data1.rescued"));
+  other.must("test -b /dev/mapper/data1.rescued && cryptsetup close data1.rescued && dmsetup remove taken");
+  other.must(opening(Server::recovery_passphrase));
+}
 
 }  // namespace
 
@@ -130,7 +150,15 @@ BOOST_FIXTURE_TEST_CASE(a_dead_server_s_drive_opens_on_a_machine_without_agent_c
   const auto refusal = other.run(opening("not the passphrase"));
   BOOST_TEST(refusal.exit_code != 0);
   BOOST_TEST(other.run("test -e /dev/mapper/data1").exit_code != 0);
-  transcript.say(other.must(opening(Server::recovery_passphrase)));
+  // With a header copy that died, too: told, and left as it is.
+  const std::string node(drive_node), header = "dd if=" + node + " bs=32k count=1 iflag=direct status=none | sha256sum";
+  other.must("printf X | dd of=" + node + " bs=1 seek=20580 conv=notrunc,fsync status=none");
+  const std::string before = other.must(header);
+  const std::string opened = other.must(opening(Server::recovery_passphrase));
+  transcript.say(opened);
+  check_names(other);
+  BOOST_TEST(opened.find("One of the drive's two header copies is damaged") != std::string::npos);
+  BOOST_TEST(other.must(header) == before);
   other.must("mkdir /srv/data1 && mount /dev/mapper/data1 /srv/data1");
   BOOST_TEST(other.must("sha256sum --quiet -c /root/checksums && echo right") == "right\n");
 }

@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(erase_of_another_volume_than_expected_writes_nothing) {
   BOOST_TEST(writes_to(volume.device) == writes);
 }
 
-BOOST_AUTO_TEST_CASE(one_damaged_copy_is_repaired_at_attach_and_the_data_are_there) {
+BOOST_AUTO_TEST_CASE(one_damaged_copy_opens_the_data_unwritten_and_is_repaired_with_the_key) {
   const Volume volume("one");
   volume.attach();
   put(volume.path(), 0, pattern(5));
@@ -84,6 +84,10 @@ BOOST_AUTO_TEST_CASE(one_damaged_copy_is_repaired_at_attach_and_the_data_are_the
   for (test::Copy copy : {test::Copy::primary, test::Copy::secondary}) {
     damage(volume, {copy});
     check_opens_with(volume, pattern(5));
+    const std::string writes = writes_to(volume.device);
+    BOOST_TEST((dm::LuksHeader::open(volume.device).facts().copies == Copies::one_damaged));
+    BOOST_TEST(writes_to(volume.device) == writes);
+    BOOST_TEST((dm::repair_header(volume.device, volume.token, volume.key) == Changed::yes));
     BOOST_TEST((dm::LuksHeader::open(volume.device).facts().copies == Copies::both_good));
   }
 }
@@ -113,11 +117,14 @@ BOOST_AUTO_TEST_CASE(a_damaged_copy_on_a_drive_that_cannot_be_written_is_told_an
   dm::LuksHeader header = dm::LuksHeader::open(volume.device);
   BOOST_TEST((header.facts().copies == Copies::one_damaged));
   header.verify_volume_key(volume.key);
+  BOOST_CHECK_THROW(dm::repair_header(volume.device, volume.token, volume.key), Error);
+  BOOST_TEST((dm::LuksHeader::open(volume.device).facts().copies == Copies::one_damaged));
   shell("blockdev --setrw " + volume.device);
   const std::string writes = writes_to(volume.device);
   refusal(errc::header_damaged, [&] { header.replace_token(test::rewrapped(volume.token)); });
   BOOST_TEST(writes_to(volume.device) == writes);
-  BOOST_TEST((dm::LuksHeader::open(volume.device).facts().copies == Copies::one_repaired));
+  BOOST_TEST((dm::repair_header(volume.device, volume.token, volume.key) == Changed::yes));
+  BOOST_TEST((dm::LuksHeader::open(volume.device).facts().copies == Copies::both_good));
 }
 
 // Somebody rewraps between another's look and write.
