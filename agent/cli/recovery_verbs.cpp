@@ -7,6 +7,7 @@
 #include "agent/cli/verbs.hpp"
 #include "agent/keys/dek_wrap.hpp"
 #include "agent/keys/recovery.hpp"
+#include "agent/runtime/log.hpp"
 #include "dmtarget/luks.hpp"
 #include "dmtarget/mapper.hpp"
 #include "dmtarget/name.hpp"
@@ -128,6 +129,12 @@ ExitStatus recovery_open(Session& session, const RecoveryOpenOptions& options) {
   const Secret dek = keys::unwrap(token, group);
   const std::string name = options.name.value_or(token.name);
   const auto changed = attach_as(options, header, dek);
+  runtime::log_to_journal(runtime::Severity::notice, "a volume was opened with the recovery key",
+                          {{"volume", token.name},
+                           {"uuid", token.volume.str()},
+                           {"device", options.device},
+                           {"mapping", name},
+                           {"generation", std::to_string(token.generation)}});
   session.show(
       json::object{{"changed", changed == dm::Changed::yes}, {"name", name}, {"mapping", dm::mapping_path(name)}},
       "Volume " + token.name + (changed == dm::Changed::yes ? " is" : " was already") + " attached as " +
