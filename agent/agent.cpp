@@ -20,8 +20,8 @@
 #include "agent/rotation_journal.hpp"
 #include "agent/runtime/log.hpp"
 #include "agent/runtime/spawn.hpp"
+#include "agent/scrape.hpp"
 #include "agent/timed_kek_store.hpp"
-#include "agent/volumes/dm_devices.hpp"
 #include "agent/volumes/inventory.hpp"
 
 namespace volcrypt {
@@ -36,8 +36,7 @@ using runtime::Severity;
 constexpr std::chrono::seconds key_deadline{120};
 constexpr std::chrono::seconds retry_pause{10};
 constexpr std::chrono::seconds longest_retry_pause{60};  // of what has been waiting for long
-constexpr std::chrono::seconds metrics_pause{15};
-constexpr std::chrono::seconds proof_pause{60};  // a sealed-out TPM is asked once a minute, not more
+constexpr std::chrono::seconds proof_pause{60};          // a sealed-out TPM is asked once a minute, not more
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -78,26 +77,10 @@ std::unique_ptr<keys::Keyring> software_keyring(const Config& config) {
       key_deadline);
 }
 
-std::string_view spelling(volumes::Condition condition) {
-  switch (condition) {
-    case volumes::Condition::attached:
-      return "attached";
-    case volumes::Condition::detached:
-      return "detached";
-    case volumes::Condition::absent:
-      return "absent";
-    case volumes::Condition::failed:
-      return "failed";
-    case volumes::Condition::unknown:
-      break;
-  }
-  return "unknown";
-}
-
 }  // namespace
 
 struct Agent::Parts {
-  Parts(asio::io_context& io, Config given)
+  Parts(asio::io_context& io, Config given, std::shared_ptr<volumes::Devices> drives)
       : loop(io),
         config(std::move(given)),
         store(open_store(prepare(config))),
@@ -106,10 +89,13 @@ struct Agent::Parts {
         node_file(config.state_directory / "node.json", files),
         devices("devices", config.device_threads),
         volumes({{}, {}, config.state_directory, config.socket.parent_path()}, *store, keys, devices,
-                std::make_shared<volumes::DmDevices>()),
-        member({*store, keys, pin, node_file, files, volumes, config.state_directory / "recovery"}, host_name()),
+                std::move(drives)),
+        member({*store, keys, pin, node_file, files, volumes, config.state_directory / "recovery", config.firmware},
+               host_name()),
         cluster(*store, member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software, journalled()),
-        services({cluster, member, pin, node_file, keys, volumes, *metrics, [this] { start_attach_missing(); }}),
+        scrape(cluster, volumes, *metrics),
+        services(
+            {cluster, member, pin, node_file, keys, volumes, scrape, *metrics, [this] { start_attach_missing(); }}),
         control(loop.get_executor(), services, config.socket,
                 config.socket_group.empty() ? std::nullopt : control::group_id(config.socket_group)) {
     volumes.when_caught_up([this] {
@@ -123,7 +109,6 @@ struct Agent::Parts {
   asio::awaitable<bool> something_waits();
   asio::awaitable<void> watch_drives();
   asio::awaitable<void> clean_up_after(volumes::DriveFacts drive);
-  asio::awaitable<void> keep_metrics();
   void start_attach_missing() {
     runtime::spawn(loop.get_executor(), "attach what is missing", volumes.attach_missing());
   }
@@ -140,6 +125,7 @@ struct Agent::Parts {
   volumes::VolumeService volumes;
   LocalMember member;
   cluster::ClusterService cluster;
+  Scrape scrape;
   NodeServices services;
   control::ControlServer control;
   std::unique_ptr<volumes::DriveMonitor> monitor;
@@ -248,31 +234,8 @@ asio::awaitable<void> Agent::Parts::clean_up_after(volumes::DriveFacts drive) {
   }
 }
 
-asio::awaitable<void> Agent::Parts::keep_metrics() {
-  asio::steady_timer pause(loop);
-  volumes::Work told;
-  for (;;) {
-    std::map<std::pair<std::string, std::uint64_t>, std::size_t> counts;
-    for (const auto& [key, count] : volumes.counts()) counts[{std::string(spelling(key.first)), key.second}] += count;
-    metrics->set_volumes(counts);
-    const volumes::Work done = volumes.work();
-    metrics->add_unwraps(done.unwraps - told.unwraps);
-    metrics->add_rewraps(done.rewraps - told.rewraps);
-    told = done;
-    try {
-      const cluster::RotationView view = co_await cluster.rotation();
-      metrics->set_rotation(cluster::spelling(view.state.rotation));
-      metrics->set_current_generation(view.state.current);
-    } catch (const boost::system::system_error& error) {
-      if (error.code() == asio::error::operation_aborted) throw;
-      metrics->add_error(errc_name(error.code()));
-    }
-    pause.expires_after(metrics_pause);
-    co_await pause.async_wait(asio::use_awaitable);
-  }
-}
-
-Agent::Agent(asio::io_context& loop, Config config) : parts_(std::make_unique<Parts>(loop, std::move(config))) {}
+Agent::Agent(asio::io_context& loop, Config config, std::shared_ptr<volumes::Devices> devices)
+    : parts_(std::make_unique<Parts>(loop, std::move(config), std::move(devices))) {}
 Agent::~Agent() = default;
 
 void Agent::run() {
@@ -286,7 +249,6 @@ void Agent::run() {
   }
   runtime::spawn(executor, "control socket", parts.control.run());
   runtime::spawn(executor, "begin", parts.begin());
-  runtime::spawn(executor, "metrics", parts.keep_metrics());
   runtime::spawn(executor, "watchdog", notify::beat());
   // Ready when requests are answered; whether volumes are attached is volcrypt-settle.service's question.
   notify::ready();

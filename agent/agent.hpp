@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "agent/config.hpp"
+#include "agent/volumes/devices.hpp"
 
 namespace volcrypt {
 
@@ -14,9 +15,10 @@ namespace asio = boost::asio;
 
 class Agent {
  public:
+  // `devices`: the kernel's (volumes::DmDevices); a test gives plain files.
   // Opens the store and binds the control socket (blocks briefly). A store that cannot be opened is no reason not to
   // run: volumes attach without it. Throws Error when the state directory or the socket cannot be had.
-  Agent(asio::io_context& loop, Config config);
+  Agent(asio::io_context& loop, Config config, std::shared_ptr<volumes::Devices> devices);
   ~Agent();
 
   void run();   // returns after stop(); throws nothing that one volume or request did wrong

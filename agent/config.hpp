@@ -8,15 +8,18 @@
 #include <variant>
 #include <vector>
 
+#include "agent/secure_boot.hpp"
+
 namespace volcrypt {
 
 struct Config {
   std::filesystem::path state_directory = "/var/lib/volcrypt";
   std::filesystem::path socket = "/run/volcrypt/control.sock";
-  std::string socket_group = "volcrypt";    // empty: root alone
-  std::string tcti = "device:/dev/tpmrm0";  // "none": a machine without a TPM
-  std::chrono::seconds tpm_wait{20};        // for a TPM that appears late at boot
-  std::size_t device_threads = 4;           // devices worked on at the same time
+  std::string socket_group = "volcrypt";           // empty: root alone
+  std::string tcti = "device:/dev/tpmrm0";         // "none": a machine without a TPM
+  std::chrono::seconds tpm_wait{20};               // for a TPM that appears late at boot
+  std::size_t device_threads = 4;                  // devices worked on at the same time
+  std::filesystem::path firmware = efi_variables;  // not an option: only a test has another firmware
 };
 
 // The program is to end at once: --help, --version, or a refusal.

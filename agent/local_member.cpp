@@ -81,6 +81,12 @@ asio::awaitable<keys::BootReport> LocalMember::boot_report() {
   });
 }
 
+asio::awaitable<cluster::SecureBoot> LocalMember::secure_boot() {
+  constexpr std::chrono::seconds firmware_deadline{10};
+  const auto do_read = [directory = parts_.firmware] { return read_secure_boot(directory); };
+  co_return co_await parts_.files.run("ask the firmware for Secure Boot", firmware_deadline, do_read);
+}
+
 asio::awaitable<std::vector<std::string>> LocalMember::key_warnings() {
   std::vector<std::string> found;
   for (const auto& [generation, cause] : unproved_)

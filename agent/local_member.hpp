@@ -11,6 +11,7 @@
 #include "agent/cluster/store.hpp"
 #include "agent/keys/node_keys.hpp"
 #include "agent/node_file.hpp"
+#include "agent/secure_boot.hpp"
 #include "agent/volumes/volume_service.hpp"
 
 namespace volcrypt {
@@ -25,6 +26,7 @@ class LocalMember final : public cluster::Member {
     runtime::Worker& files;
     volumes::VolumeService& volumes;
     std::filesystem::path recovery_directory;
+    std::filesystem::path firmware = efi_variables;
   };
 
   LocalMember(Parts parts, std::string name) : parts_(std::move(parts)), name_(std::move(name)) {}
@@ -32,6 +34,7 @@ class LocalMember final : public cluster::Member {
   const Uuid& id() const override;  // nil before enrolment
   const std::string& name() const override { return name_; }
   asio::awaitable<keys::BootReport> boot_report() override;
+  asio::awaitable<cluster::SecureBoot> secure_boot() override;
   asio::awaitable<std::vector<std::string>> key_warnings() override;
   asio::awaitable<void> adopt_membership(const cluster::SignedMembership& membership) override;
   asio::awaitable<cluster::MemberReadiness> readiness(keys::Protection protection) override;

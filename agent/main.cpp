@@ -11,9 +11,11 @@
 #include <boost/asio/signal_set.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 
 #include "agent/agent.hpp"
 #include "agent/runtime/log.hpp"
+#include "agent/volumes/dm_devices.hpp"
 #include "dmtarget/secret.hpp"
 
 namespace {
@@ -43,7 +45,7 @@ void harden() {
 int run(volcrypt::Config config) {
   volcrypt::reserve_secret_memory(secret_memory);
   boost::asio::io_context loop(1);
-  volcrypt::Agent agent(loop, std::move(config));
+  volcrypt::Agent agent(loop, std::move(config), std::make_shared<volcrypt::volumes::DmDevices>());
   boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
   signals.async_wait([&agent](const boost::system::error_code& failure, int) {
     if (!failure) agent.stop();

@@ -8,20 +8,12 @@
 #include <optional>
 #include <string>
 
-#include "agent/keys/kek_store.hpp"
+#include "agent/node_record.hpp"
 #include "agent/runtime/worker.hpp"
 
 namespace volcrypt {
 
 namespace asio = boost::asio;
-
-struct NodeRecord {
-  keys::IdentityRequest identity;              // of the last enrolment
-  std::optional<keys::Protection> protection;  // empty before `enable`
-};
-
-std::string to_json(const NodeRecord& record);
-NodeRecord parse_node_record(std::string_view json);  // strict; errc::store_damaged
 
 class NodeFile {
  public:

@@ -1,6 +1,7 @@
 // NodeServices: enrolment and the verbs that concern cluster and keys together.
 #include "agent/node_services.hpp"
 
+#include "agent/membership_journal.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt {
@@ -37,17 +38,29 @@ asio::awaitable<control::EnrolledNode> NodeServices::enrol(control::EnrolRequest
 }
 
 asio::awaitable<void> NodeServices::init_cluster(cluster::SignedMembership membership) {
-  co_await parts_.cluster.init(std::move(membership));
+  const auto before = co_await parts_.cluster.membership();
+  co_await parts_.cluster.init(membership);
+  tell_membership(before, membership);
   parts_.keys_may_open_again();  // drives of this cluster may be here already: a rebuilt node
 }
 
 asio::awaitable<void> NodeServices::update_membership(cluster::SignedMembership membership) {
-  co_await parts_.cluster.update_membership(std::move(membership));
+  const auto before = co_await parts_.cluster.membership();
+  co_await parts_.cluster.update_membership(membership);
+  tell_membership(before, membership);
   parts_.keys_may_open_again();
 }
 
 asio::awaitable<std::optional<cluster::SignedMembership>> NodeServices::membership() {
   return parts_.cluster.membership();
+}
+
+asio::awaitable<std::optional<cluster::SecureBoot>> NodeServices::secure_boot() {
+  try {
+    co_return co_await parts_.member.secure_boot();
+  } catch (const Error&) {  // `get clusterinfo` has the cause among its warnings
+    co_return std::nullopt;
+  }
 }
 
 asio::awaitable<keys::RecoveryBundle> NodeServices::recovery_bundle() {

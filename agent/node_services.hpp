@@ -7,6 +7,7 @@
 #include "agent/local_member.hpp"
 #include "agent/node_file.hpp"
 #include "agent/runtime/metrics.hpp"
+#include "agent/scrape.hpp"
 
 namespace volcrypt {
 
@@ -19,6 +20,7 @@ class NodeServices final : public control::Services {
     NodeFile& node_file;
     keys::NodeKeys& keys;
     volumes::VolumeService& volumes;
+    Scrape& scrape;
     runtime::Metrics& metrics;
     std::function<void()> keys_may_open_again;  // called after approvals changed
   };
@@ -29,11 +31,13 @@ class NodeServices final : public control::Services {
   const Uuid& node() const override { return parts_.member.id(); }
   volumes::VolumeService& volumes() override;
   runtime::Metrics& metrics() override { return parts_.metrics; }
+  asio::awaitable<std::string> metrics_text() override { return parts_.scrape.text(); }
   asio::awaitable<control::EnrolledNode> enrol(control::EnrolRequest request) override;
   asio::awaitable<void> init_cluster(cluster::SignedMembership membership) override;
   asio::awaitable<void> update_membership(cluster::SignedMembership membership) override;
   asio::awaitable<std::optional<cluster::SignedMembership>> membership() override;
   asio::awaitable<keys::BootReport> boot_report() override { return parts_.member.boot_report(); }
+  asio::awaitable<std::optional<cluster::SecureBoot>> secure_boot() override;
   asio::awaitable<keys::RecoveryBundle> recovery_bundle() override;
 
  private:

@@ -16,6 +16,7 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # What the linker does not see: the rules and the tool that answer device-mapper's cookies, the service manager, the helper that
 # remembers what the administrator enabled, and the TPM's transport, which tpm2-tss loads by name.
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "dmsetup, udev, systemd (>= 252), init-system-helpers, libtss2-tcti-device0")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "cryptsetup-bin")  # recovery by hand: luksDump, close
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/scripts/deb/postinst ${CMAKE_SOURCE_DIR}/scripts/deb/prerm
     ${CMAKE_SOURCE_DIR}/scripts/deb/postrm ${CMAKE_SOURCE_DIR}/scripts/deb/conffiles)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)

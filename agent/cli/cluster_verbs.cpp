@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "agent/cli/forecast.hpp"
 #include "agent/cli/table.hpp"
 #include "agent/cli/verbs.hpp"
 
@@ -67,6 +68,7 @@ std::string describe(const json::value& info) {
     listing.add("Last rotation failure", failure);
   }
   listing.add("PCR policy", pcr_policy(info));
+  listing.add("Secure Boot", secure_boot_words(info));
   listing.add("Recovery key", recovery_key(info));
   listing.add("Agent version", text_at(info, {"version"}));
   if (const auto warnings = lines_of(info, {"warnings"}); !warnings.empty()) listing.add("Warnings", warnings);

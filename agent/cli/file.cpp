@@ -6,9 +6,13 @@
 
 namespace volcrypt::cli {
 
-std::string absolute(const std::string& path) {
+std::string device_path(const std::string& path) {
   if (path.empty())
     throw Failure(ExitStatus::usage, "cannot use the device: its path is empty. Give for example /dev/sdb.");
+  std::error_code unknown;  // what cannot be looked at is the agent's to judge
+  if (std::filesystem::status(path, unknown).type() == std::filesystem::file_type::not_found)
+    throw Failure(ExitStatus::not_found,
+                  "cannot use " + path + ": there is no such device. `lsblk --paths` lists those of this machine.");
   return std::filesystem::absolute(path).native();
 }
 

@@ -10,8 +10,9 @@ namespace volcrypt::cli {
 
 inline constexpr std::size_t header_file_limit = 1024 * 1024;  // bytes; a header's two copies have 32 KiB
 
-// "" is refused; a relative path is taken from the working directory: the agent has another one.
-std::string absolute(const std::string& path);
+// A device that the agent is to use, absolute: the agent has another working directory. Throws Failure(usage) for "",
+// Failure(not_found) when nothing is there.
+std::string device_path(const std::string& path);
 
 // Throws Failure when the file cannot be read or is longer than `limit`.
 Bytes read_whole_file(const std::filesystem::path& file, std::size_t limit);

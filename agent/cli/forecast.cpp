@@ -17,6 +17,12 @@ std::size_t others_approved(const json::value& state) {
 
 }  // namespace
 
+std::string secure_boot_words(const json::value& state) {
+  const std::string told = text_at(state, {"secureBoot"});
+  if (told == "absent") return "none on this machine";
+  return told == "-" ? "not known" : told;
+}
+
 std::string forecast(const json::value& state) {
   const std::string pcrs = text_at(state, {"pcrs"});
   if (pcrs == "-") return "No PCRs are bound: the keys open at every boot, whatever system is booted.";

@@ -14,6 +14,17 @@ namespace {
 
 using keys::AdminKey;
 
+// As `get clusterinfo` has it.
+std::string secure_boot_warning(const json::value& state) {
+  const std::string told = text_at(state, {"secureBoot"});
+  const auto* pcrs = find(state, {"pcrs"});
+  const bool is_policy = pcrs && pcrs->is_array() && std::ranges::any_of(pcrs->get_array(), [](const auto& pcr) {
+                           return text_at(pcr, {}) == "7";
+                         });
+  if (!is_policy || (told != "off" && told != "absent")) return "";
+  return "Without Secure Boot, PCR 7 is the same whatever is booted.";
+}
+
 std::string describe(const json::value& state) {
   Listing listing;
   const std::string pcrs = text_at(state, {"pcrs"});
@@ -31,7 +42,9 @@ std::string describe(const json::value& state) {
                   text_at(digest, {"digest"}) + (text_at(digest, {"matchesNow"}) == "yes" ? " (this boot)" : ""));
     }
   }
+  listing.add("Secure Boot", secure_boot_words(state));
   listing.add("Forecast", forecast(state));
+  if (const std::string warning = secure_boot_warning(state); !warning.empty()) listing.add("Warning", warning);
   return listing.text();
 }
 

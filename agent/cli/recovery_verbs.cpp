@@ -7,6 +7,7 @@
 #include "agent/cli/verbs.hpp"
 #include "agent/keys/dek_wrap.hpp"
 #include "agent/keys/recovery.hpp"
+#include "agent/runtime/log.hpp"
 #include "dmtarget/luks.hpp"
 #include "dmtarget/mapper.hpp"
 #include "dmtarget/name.hpp"
@@ -127,6 +128,12 @@ ExitStatus recovery_open(Session& session, const RecoveryOpenOptions& options) {
   const Secret group = keys::RecoveredKek::open(blob, key, bundle.cluster).group_key(token.cluster, token.group);
   const Secret dek = keys::unwrap(token, group);
   const auto changed = dm::attach_as(name, options.device, token, dek);
+  runtime::log_to_journal(runtime::Severity::notice, "a volume was opened with the recovery key",
+                          {{"volume", token.name},
+                           {"uuid", token.volume.str()},
+                           {"device", options.device},
+                           {"mapping", name},
+                           {"generation", std::to_string(token.generation)}});
   const bool one_damaged = header.facts().copies == dm::HeaderFacts::Copies::one_damaged;
   session.show(json::object{{"changed", changed == dm::Changed::yes},
                             {"name", name},

@@ -7,6 +7,7 @@
 #include "agent/cli/table.hpp"
 #include "agent/cli/verbs.hpp"
 #include "agent/http/json_body.hpp"
+#include "dmtarget/uuid.hpp"
 
 namespace volcrypt::cli {
 
@@ -113,19 +114,32 @@ ExitStatus get_volume(Session& session, const std::string& name) {
 ExitStatus create_volume(Session& session, const CreateOptions& options) {
   const auto outcome =
       session.agent.post("/v1/volumes", json::object{{"name", options.name},
-                                                     {"device", absolute(options.device)},
+                                                     {"device", device_path(options.device)},
                                                      {"eraseExistingData", options.erase_existing_data},
                                                      {"allowDiscards", options.allow_discards}});
   session.show(outcome, told(outcome, "created and attached as " + text_at(outcome, {"volume", "mapping"})));
   return ExitStatus::done;
 }
 
+// The id of the volume that has the name now. Empty when none has it.
+std::optional<std::string> id_of(Session& session, const std::string& name) {
+  try {
+    return text_at(session.agent.get(path_of(name), long_deadline), {"id"});
+  } catch (const Failure& failure) {
+    if (failure.status() != ExitStatus::not_found) throw;
+    return std::nullopt;
+  }
+}
+
 ExitStatus delete_volume(Session& session, const std::string& name, Confirmation confirmation) {
-  session.agent.get(path_of(name), long_deadline);  // a name that does not exist is told before the question
-  if (confirmation == Confirmation::ask)
+  const auto id = id_of(session, name);
+  if (id && confirmation == Confirmation::ask)
     confirm("erase", name, "This erases volume " + name + ": its data cannot be brought back by anybody.");
-  const auto answer = session.agent.del(path_of(name));
-  session.show(answer, "Volume " + name + " is erased.\n");
+  // With the id, so that only what was asked about is erased; with none, nothing that got the name just now.
+  const auto answer = session.agent.del(path_of(name) + "?id=" + id.value_or(Uuid().str()));
+  session.show(answer, text_at(answer, {"changed"}) == "no"
+                           ? "Volume " + name + " was erased already; nothing changed.\n"
+                           : "Volume " + name + " is erased.\n");
   return ExitStatus::done;
 }
 
@@ -137,14 +151,16 @@ ExitStatus forget_volume(Session& session, const std::string& name, Confirmation
                 "lost.\nThe drive itself is not erased. Once the KEK generation that it was under is retired, no node "
                 "opens it any more.");
   const auto answer = session.agent.post(path_of(name) + "/forget", json::object{});
-  session.show(answer, "Volume " + name + " is forgotten. If its drive returns in time: volcryptctl attach " + name +
-                           " --device DEVICE\n");
+  session.show(answer, text_at(answer, {"changed"}) == "no"
+                           ? "Volume " + name + " was forgotten or erased already; nothing changed.\n"
+                           : "Volume " + name + " is forgotten. If its drive returns in time: volcryptctl attach " +
+                                 name + " --device DEVICE\n");
   return ExitStatus::done;
 }
 
 ExitStatus attach(Session& session, const std::optional<std::string>& name, const std::optional<std::string>& device) {
   json::object body;
-  if (device) body.emplace("device", absolute(*device));
+  if (device) body.emplace("device", device_path(*device));
   const auto outcome = session.agent.post(name ? path_of(*name) + "/attach" : "/v1/devices/attach", body);
   session.show(outcome, told(outcome, "attached as " + text_at(outcome, {"volume", "mapping"})));
   return ExitStatus::done;
@@ -168,11 +184,13 @@ ExitStatus header_backup(Session& session, const std::string& name, const std::s
 
 ExitStatus header_restore(Session& session, const std::string& name, const std::string& device,
                           const std::optional<std::string>& input) {
-  json::object body{{"device", absolute(device)}};
+  json::object body{{"device", device_path(device)}};
   if (input) body.emplace("backup", to_base64(read_whole_file(*input, header_file_limit)));
   const auto outcome = session.agent.put(path_of(name) + "/header", body);
-  session.show(outcome, "Header of volume " + name + " is restored on " + device +
-                            "; attach it with: volcryptctl attach " + name + "\n");
+  session.show(outcome, text_at(outcome, {"changed"}) == "no"
+                            ? "The header of volume " + name + " on " + device + " is in order; nothing changed.\n"
+                            : "Header of volume " + name + " is restored on " + device +
+                                  "; attach it with: volcryptctl attach " + name + "\n");
   return ExitStatus::done;
 }
 

@@ -37,6 +37,7 @@ struct ClusterInfo {
   RotationView rotation;
   std::vector<KekRecordSummary> generations;
   keys::BootReport boot;                       // effective PCR policy
+  std::optional<SecureBoot> secure_boot;       // empty: not known, or not asked before init
   bool recovery_verified = false;              // of every recovery blob that is there now
   std::string recovery_verified_at;            // RFC 3339, the last time; empty when never
   std::optional<Generation> unverified_since;  // the lowest one whose blob was not opened by then
@@ -75,7 +76,8 @@ class ClusterService {
   asio::awaitable<void>
   reconsider_retirement();  // a drive came back and was rewrapped: perhaps its old generation can go
   asio::awaitable<RotationView> rotation();
-  asio::awaitable<void> recovery_was_verified(std::string when, std::vector<Bytes> names);  // RFC 3339; of the KEKs
+  // RFC 3339; the KEKs whose blobs were opened. False: the same were verified before, the time alone is new.
+  asio::awaitable<bool> recovery_was_verified(std::string when, std::vector<Bytes> names);
 
  private:
   struct State;

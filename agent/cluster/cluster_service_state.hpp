@@ -31,6 +31,7 @@ struct ClusterService::State {
   asio::awaitable<std::vector<KekRecordSummary>> generations(const EncryptionState& state);
   asio::awaitable<void> put(std::string key, std::string value, Revision before);
   asio::awaitable<void> add_boot_state(ClusterInfo& info);
+  asio::awaitable<void> add_secure_boot(ClusterInfo& info);
   asio::awaitable<void> add_key_warnings(ClusterInfo& info);
   asio::awaitable<void> add_recovery(ClusterInfo& info);
   void add_warnings(ClusterInfo& info);

@@ -1,48 +1,16 @@
 // ClusterService::info(): what `get clusterinfo` shows, warnings included, and the note that the recovery key was
 // verified. Read from the store each time; a part that cannot be read is a warning, not a failure.
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 #include <map>
 
 #include "agent/cluster/cluster_service_state.hpp"
-#include "agent/cluster/documents.hpp"
 #include "agent/cluster/keys_of_store.hpp"
+#include "agent/cluster/recovery_note.hpp"
 #include "dmtarget/error.hpp"
-#include "dmtarget/strict_json.hpp"
 
 namespace volcrypt::cluster {
 
 namespace {
-
-const JsonDocument verified_document{"the note that the recovery key was verified", 65536, 2, errc::store_damaged};
-
-struct Verified {
-  std::string at;
-  std::vector<Bytes> names;  // the KEKs whose blobs were opened
-};
-
-std::string render_verified(const Verified& verified) {
-  auto object = documents::begin();
-  object["at"] = verified.at;
-  boost::json::array names;
-  for (const Bytes& name : verified.names) names.emplace_back(to_base64(name));
-  object["names"] = std::move(names);
-  return boost::json::serialize(object);
-}
-
-Verified parse_verified(std::string_view text) {
-  const auto object = parse_object(text, verified_document);
-  MemberReader members(object, verified_document);
-  documents::check_version(members, verified_document);
-  Verified verified;
-  verified.at = members.text("at");
-  if (members.has("names")) {  // a note from before they were kept covers nothing
-    for (const std::string_view name : documents::texts(members, "names"))
-      verified.names.push_back(documents::read(members, "names", [&] { return from_base64(name); }));
-  }
-  members.finish();
-  return verified;
-}
 
 std::string role_of(Generation number, const EncryptionState& state) {
   if (number == state.current) return "current";
@@ -80,6 +48,22 @@ asio::awaitable<void> ClusterService::State::add_boot_state(ClusterInfo& info) {
   }
 }
 
+// PCR 7 holds what Secure Boot checked with. Where it is off, a node that boots something else has the same PCR 7.
+asio::awaitable<void> ClusterService::State::add_secure_boot(ClusterInfo& info) {
+  const bool is_policy = std::ranges::find(info.boot.pcrs, 7U) != info.boot.pcrs.end();
+  try {
+    info.secure_boot = co_await self.secure_boot();
+  } catch (const Error& error) {
+    if (is_policy) info.warnings.push_back(std::string("Whether Secure Boot is on is not known: ") + error.what());
+    co_return;
+  }
+  if (!is_policy || info.secure_boot == SecureBoot::on) co_return;
+  const std::string lacks = info.secure_boot == SecureBoot::off ? "Secure Boot is off" : "There is no Secure Boot here";
+  info.warnings.push_back(lacks +
+                          ", and PCR 7 is the policy: a node that boots something else may still load the KEK. Switch "
+                          "Secure Boot on in the firmware, then approve with `volcryptctl node approve-boot-state`.");
+}
+
 asio::awaitable<void> ClusterService::State::add_key_warnings(ClusterInfo& info) {
   for (auto* member : members) {
     std::vector<std::string> warnings;
@@ -95,8 +79,8 @@ asio::awaitable<void> ClusterService::State::add_key_warnings(ClusterInfo& info)
 // Verified means: every blob that is there now was opened, each told by its KEK's Name.
 asio::awaitable<void> ClusterService::State::add_recovery(ClusterInfo& info) {
   try {
-    Verified verified;
-    if (const auto note = co_await stored(store_key::recovery_verified)) verified = parse_verified(note->value);
+    RecoveryNote verified;
+    if (const auto note = co_await stored(store_key::recovery_verified)) verified = parse_recovery_note(note->value);
     info.recovery_verified_at = verified.at;
     for (const auto& entry : co_await store.list(std::string(store_key::recoveries))) {
       const auto blob = parse_recovery_blob(entry.value);
@@ -141,16 +125,23 @@ asio::awaitable<ClusterInfo> ClusterService::info() {
   info.generations = co_await state.generations(info.encryption);
   co_await state.add_recovery(info);
   co_await state.add_boot_state(info);
+  co_await state.add_secure_boot(info);
   co_await state.add_key_warnings(info);
   state.add_warnings(info);
   co_return info;
 }
 
-asio::awaitable<void> ClusterService::recovery_was_verified(std::string when, std::vector<Bytes> names) {
+asio::awaitable<bool> ClusterService::recovery_was_verified(std::string when, std::vector<Bytes> names) {
   co_await state_->ready();
+  std::ranges::sort(names);
   const auto before = co_await state_->stored(store_key::recovery_verified);
-  std::string note = render_verified({std::move(when), std::move(names)});
+  RecoveryNote known;
+  if (before) known = parse_recovery_note(before->value);
+  std::ranges::sort(known.names);
+  const bool changed = known.names != names;
+  std::string note = to_json(RecoveryNote{std::move(when), std::move(names)});
   co_await state_->put(std::string(store_key::recovery_verified), std::move(note), before ? before->modified : 0);
+  co_return changed;
 }
 
 }  // namespace volcrypt::cluster

@@ -1,50 +1,18 @@
 // The pin's file: one JSON document, replaced durably, see local_pin.hpp.
 #include "agent/cluster/local_pin.hpp"
 
-#include <boost/json/serialize.hpp>
-
-#include "agent/cluster/documents.hpp"
 #include "agent/runtime/durable_file.hpp"
-#include "dmtarget/strict_json.hpp"
+#include "dmtarget/error.hpp"
 
 namespace volcrypt::cluster {
 
-namespace json = boost::json;
 using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::size_t limit = 1024 * 1024;
 constexpr auto deadline = 30s;
-const JsonDocument pin_document{"this node's pin of the cluster", limit, 4, errc::store_damaged};
 
 }  // namespace
-
-std::string to_json(const PinnedState& pinned) {
-  auto object = documents::begin();
-  object["cluster"] = pinned.pin.cluster.str();
-  object["authority_public"] = to_base64(pinned.pin.authority_public);
-  object["newest_seen"] = std::to_string(pinned.pin.newest_seen);
-  object["highest_used"] = std::to_string(pinned.highest_used);
-  object["document"] = pinned.newest.document;
-  object["signature"] = to_base64(pinned.newest.signature);
-  return json::serialize(object);
-}
-
-PinnedState parse_pinned_state(std::string_view text) {
-  const auto object = parse_object(text, pin_document);
-  MemberReader members(object, pin_document);
-  documents::check_version(members, pin_document);
-  PinnedState pinned;
-  pinned.pin.cluster = members.uuid("cluster");
-  pinned.pin.authority_public = members.base64("authority_public");
-  pinned.pin.newest_seen = members.decimal_string("newest_seen");
-  pinned.highest_used = members.decimal_string("highest_used");
-  pinned.newest.document = members.text("document");
-  pinned.newest.signature = members.base64("signature");
-  members.finish();
-  return pinned;
-}
 
 // Blocking; the lock makes each read-and-replace one step.
 struct LocalPin::File {
@@ -54,7 +22,7 @@ struct LocalPin::File {
   explicit File(std::filesystem::path file) : path(std::move(file)) {}
 
   std::optional<PinnedState> read() {
-    const auto bytes = runtime::read_file(path, limit);
+    const auto bytes = runtime::read_file(path, pinned_state_limit);
     if (!bytes) return std::nullopt;
     return parse_pinned_state({reinterpret_cast<const char*>(bytes->data()), bytes->size()});
   }

@@ -10,21 +10,12 @@
 #include <mutex>
 #include <optional>
 
-#include "agent/cluster/membership.hpp"
+#include "agent/cluster/pinned_state.hpp"
 #include "agent/runtime/worker.hpp"
 
 namespace volcrypt::cluster {
 
 namespace asio = boost::asio;
-
-struct PinnedState {
-  Pin pin;
-  keys::Generation highest_used = 0;
-  SignedMembership newest;
-};
-
-std::string to_json(const PinnedState& pinned);
-PinnedState parse_pinned_state(std::string_view json);  // strict; errc::store_damaged
 
 class LocalPin {
  public:

@@ -23,6 +23,9 @@ struct RewrapProgress {
   std::vector<std::string> failures;  // "volume NAME: cause"; failed volumes keep their old generation
 };
 
+// What the firmware says; absent: no UEFI, or one without Secure Boot. On is what gives PCR 7 its meaning.
+enum class SecureBoot { on, off, absent };
+
 class Member {
  public:
   virtual ~Member() = default;
@@ -30,6 +33,7 @@ class Member {
   virtual const std::string& name() const = 0;
   // The PCRs that decide, now; software: nothing bound, approved. The chosen protection's, TPM before `enable`.
   virtual asio::awaitable<keys::BootReport> boot_report() = 0;
+  virtual asio::awaitable<SecureBoot> secure_boot() = 0;  // throws when the firmware's variable cannot be read
   // What the operator should mend on this member's keys: sentences, each with the way out. What cannot be found out now
   // is left out: boot_report() says why.
   virtual asio::awaitable<std::vector<std::string>> key_warnings() = 0;

@@ -23,11 +23,18 @@ asio::awaitable<http::Response> Routes::get_clusterinfo(http::Request request) {
   co_return answer(render(info));
 }
 
+// The document counts: the same one may have been signed twice.
+asio::awaitable<bool> Routes::is_news(const cluster::SignedMembership& membership) {
+  const auto present = co_await services_.membership();
+  co_return !present || present->document != membership.document;
+}
+
 asio::awaitable<http::Response> Routes::init_cluster(http::Request request) {
   expect_no_query(request);
   cluster::SignedMembership membership = parse_signed_membership(body_of(request));
+  const bool changes = co_await is_news(membership);
   co_await services_.init_cluster(std::move(membership));
-  co_return answer(json::object{{"changed", true}}, 201);
+  co_return answer(json::object{{"changed", changes}}, changes ? 201 : 200);
 }
 
 asio::awaitable<http::Response> Routes::get_membership(http::Request request) {
@@ -43,8 +50,9 @@ asio::awaitable<http::Response> Routes::get_membership(http::Request request) {
 asio::awaitable<http::Response> Routes::put_membership(http::Request request) {
   expect_no_query(request);
   cluster::SignedMembership membership = parse_signed_membership(body_of(request));
+  const bool changes = co_await is_news(membership);
   co_await services_.update_membership(std::move(membership));
-  co_return answer(json::object{{"changed", true}});
+  co_return answer(json::object{{"changed", changes}});
 }
 
 asio::awaitable<http::Response> Routes::set_feature_flag(http::Request request) {

@@ -5,7 +5,7 @@
 #include "agent/control/documents.hpp"
 #include "agent/control/render.hpp"
 #include "agent/control/routes.hpp"
-#include "agent/runtime/metrics.hpp"
+#include "agent/runtime/log.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt::control {
@@ -19,6 +19,12 @@ std::string now_rfc3339() {
   char text[32];
   const auto size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return {text, size};
+}
+
+std::string generations_of(const keys::RecoveryBundle& bundle) {
+  std::string all;
+  for (const auto& blob : bundle.blobs) all += (all.empty() ? "" : ",") + std::to_string(blob.generation);
+  return all;
 }
 
 }  // namespace
@@ -42,7 +48,8 @@ asio::awaitable<http::Response> Routes::get_boot_state(http::Request request) {
                                     [&](const auto& member) { return member.node == services_.node(); });
     if (found != membership->members.end()) self = &*found;
   }
-  co_return answer(render_boot_state(report, self));
+  const auto secure_boot = co_await services_.secure_boot();
+  co_return answer(render_boot_state(report, secure_boot, self));
 }
 
 asio::awaitable<http::Response> Routes::get_recovery_bundle(http::Request request) {
@@ -72,8 +79,10 @@ asio::awaitable<http::Response> Routes::recovery_verified(http::Request request)
   const std::string when = now_rfc3339();
   std::vector<Bytes> opened;
   for (const auto& blob : bundle.blobs) opened.push_back(blob.name);
-  co_await services_.cluster().recovery_was_verified(when, std::move(opened));
-  co_return answer(json::object{{"changed", true}, {"verifiedAt", when}});
+  const bool changed = co_await services_.cluster().recovery_was_verified(when, std::move(opened));
+  runtime::log(runtime::Severity::notice, "the recovery key opened every recovery blob",
+               {{"generations", generations_of(bundle)}, {"uid", std::to_string(request.peer.uid)}});
+  co_return answer(json::object{{"changed", changed}, {"verifiedAt", when}});
 }
 
 asio::awaitable<http::Response> Routes::get_version(http::Request request) {
@@ -85,7 +94,7 @@ asio::awaitable<http::Response> Routes::get_metrics(http::Request request) {
   expect_plain(request);
   http::Response response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = services_.metrics().text();
+  response.body = co_await services_.metrics_text();
   co_return response;
 }
 

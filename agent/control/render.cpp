@@ -110,6 +110,19 @@ std::string to_text(volumes::Condition condition) {
   return "unknown";
 }
 
+json::value text_of(std::optional<cluster::SecureBoot> secure_boot) {
+  if (!secure_boot) return nullptr;
+  switch (*secure_boot) {
+    case cluster::SecureBoot::on:
+      return "on";
+    case cluster::SecureBoot::off:
+      return "off";
+    case cluster::SecureBoot::absent:
+      break;
+  }
+  return "absent";
+}
+
 json::object render(const cluster::RotationView& rotation) {
   json::array members;
   for (const auto& [name, progress] : rotation.progress) {
@@ -140,6 +153,7 @@ json::object render(const cluster::ClusterInfo& info) {
           {"rotation", render(info.rotation)},
           {"generations", std::move(generations)},
           {"bootState", render(info.boot)},
+          {"secureBoot", text_of(info.secure_boot)},
           {"recovery", render_recovery(info)},
           {"warnings", texts(info.warnings)}};
 }
@@ -174,8 +188,10 @@ json::object render(const volumes::Outcome& outcome) {
   return {{"changed", outcome.changed == dm::Changed::yes}, {"volume", render(outcome.volume)}};
 }
 
-json::object render_boot_state(const keys::BootReport& report, const cluster::MemberEntry* member) {
+json::object render_boot_state(const keys::BootReport& report, std::optional<cluster::SecureBoot> secure_boot,
+                               const cluster::MemberEntry* member) {
   json::object object = render(report);
+  object.emplace("secureBoot", text_of(secure_boot));
   object.emplace("node", member ? json::value(member->node.str()) : json::value(nullptr));
   json::array approved;
   if (member) {

@@ -24,6 +24,7 @@ json::object render(const volumes::VolumeView& volume);
 json::object render(const volumes::Outcome& outcome);  // {"changed": true, "volume": {...}}
 
 // PCRs now, and the approved states of this node, newest first; `member` is null before init.
-json::object render_boot_state(const keys::BootReport& report, const cluster::MemberEntry* member);
+json::object render_boot_state(const keys::BootReport& report, std::optional<cluster::SecureBoot> secure_boot,
+                               const cluster::MemberEntry* member);
 
 }  // namespace volcrypt::control

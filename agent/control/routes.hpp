@@ -25,6 +25,7 @@ class Routes {
   // cluster_routes.cpp
   Answer get_clusterinfo(http::Request request);
   Answer init_cluster(http::Request request);
+  asio::awaitable<bool> is_news(const cluster::SignedMembership& membership);
   Answer get_membership(http::Request request);
   Answer put_membership(http::Request request);
   Answer set_feature_flag(http::Request request);

@@ -30,6 +30,8 @@ class Services {
   // Throws Error(errc::wrong_state) that names `volcryptctl cluster init` while there is no cluster.
   virtual volumes::VolumeService& volumes() = 0;
   virtual runtime::Metrics& metrics() = 0;
+  // The numbers as they are now, in Prometheus' text format. Never throws for what one of the services cannot tell.
+  virtual asio::awaitable<std::string> metrics_text() = 0;
 
   // `cluster init`, first step: makes the node's keys for exactly this authority, cluster and node. errc::wrong_state
   // when this node belongs to a cluster already. A TPM that is required and absent, busy or unsuitable is that error:
@@ -43,6 +45,8 @@ class Services {
   virtual asio::awaitable<std::optional<cluster::SignedMembership>> membership() = 0;
   // PCRs bound, their values now, and whether some approved state matches. Before init: no PCR bound.
   virtual asio::awaitable<keys::BootReport> boot_report() = 0;
+  // Empty: the firmware's variable cannot be read.
+  virtual asio::awaitable<std::optional<cluster::SecureBoot>> secure_boot() = 0;
   // Every retained recovery blob, for `recovery verify` and `recovery export`.
   virtual asio::awaitable<keys::RecoveryBundle> recovery_bundle() = 0;
 };

@@ -42,6 +42,15 @@ std::chrono::seconds timeout_in(const http::Request& request) {
   return std::chrono::seconds(seconds);
 }
 
+std::optional<Uuid> id_in(const http::Request& request) {
+  for (const auto& [name, value] : request.query) {
+    if (name != "id") expect_no_query(request);
+  }
+  const auto found = request.query.find("id");
+  if (found == request.query.end()) return std::nullopt;
+  return Uuid::parse(found->second);
+}
+
 json::array render_all(const std::vector<volumes::VolumeView>& views) {
   json::array all;
   for (const auto& view : views) all.emplace_back(render(view));
@@ -77,15 +86,16 @@ asio::awaitable<http::Response> Routes::create_volume(http::Request request) {
 }
 
 asio::awaitable<http::Response> Routes::delete_volume(http::Request request) {
-  expect_plain(request);
-  co_await services_.volumes().erase(name_in(request));
-  co_return answer(json::object{{"changed", true}});
+  body_of(request).finish();
+  const std::optional<Uuid> confirmed = id_in(request);
+  const dm::Changed changed = co_await services_.volumes().erase(name_in(request), confirmed);
+  co_return answer(json::object{{"changed", changed == dm::Changed::yes}});
 }
 
 asio::awaitable<http::Response> Routes::forget_volume(http::Request request) {
   expect_plain(request);
-  co_await services_.volumes().forget(name_in(request));
-  co_return answer(json::object{{"changed", true}});
+  const dm::Changed changed = co_await services_.volumes().forget(name_in(request));
+  co_return answer(json::object{{"changed", changed == dm::Changed::yes}});
 }
 
 asio::awaitable<http::Response> Routes::attach_volume(http::Request request) {

@@ -2,11 +2,6 @@
 // that the TLS stream of port 4007 can use it as it is; the listener here is a unix socket's.
 #include "agent/http/server.hpp"
 
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -16,13 +11,12 @@
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <cerrno>
 #include <sstream>
 #include <unordered_set>
 
+#include "agent/http/peer_of.hpp"
 #include "agent/http/socket_file.hpp"
 #include "agent/runtime/spawn.hpp"
-#include "dmtarget/error.hpp"
 
 namespace volcrypt::http {
 
@@ -216,30 +210,6 @@ asio::awaitable<void> converse(Stream& stream, Peer peer, State& state) {
     static_cast<void>(written);
     if (write_failed || !keep_alive) co_return;
   }
-}
-
-Peer peer_of(int socket) {
-  Peer peer;
-  ucred credentials{};
-  socklen_t size = sizeof credentials;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-    throw Error(errno_code(errno), {"ask for the peer of", "a control connection", ""});
-  }
-  peer.uid = credentials.uid;
-  peer.pid = credentials.pid;
-  peer.groups.assign(1, credentials.gid);
-  // SO_PEERCRED knows the primary group only; operators are in their group by a supplementary entry (Linux 4.13).
-  std::vector<gid_t> more(32);
-  for (int tries = 0; tries < 8; ++tries) {
-    auto bytes = static_cast<socklen_t>(more.size() * sizeof(gid_t));
-    if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, more.data(), &bytes) == 0) {
-      peer.groups.insert(peer.groups.end(), more.begin(), more.begin() + bytes / sizeof(gid_t));
-      break;
-    }
-    if (errno != ERANGE) break;  // the primary group alone decides then: never more rights than the peer has
-    more.resize(bytes / sizeof(gid_t));
-  }
-  return peer;
 }
 
 template <class State>

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <vector>
 
@@ -56,7 +57,7 @@ std::string journal_field(const Field& field) {
 
 bool to_journal(Severity severity, const std::string& message, std::initializer_list<Field> fields) {
   std::vector<std::string> lines{"MESSAGE=" + message, "PRIORITY=" + std::to_string(static_cast<int>(severity)),
-                                 "SYSLOG_IDENTIFIER=volcryptd"};
+                                 "SYSLOG_IDENTIFIER=" + std::string(program_invocation_short_name)};
   for (const auto& field : fields) lines.push_back(journal_field(field));
   std::vector<iovec> vectors;
   for (auto& line : lines) vectors.push_back({line.data(), line.size()});
@@ -69,6 +70,10 @@ std::string log_line(std::string_view text, std::initializer_list<Field> fields)
   std::string message = escaped(text);
   for (const auto& [name, value] : fields) message += " " + std::string(name) + "=" + shown(value);
   return message;
+}
+
+void log_to_journal(Severity severity, std::string_view text, std::initializer_list<Field> fields) {
+  to_journal(severity, log_line(text, fields), fields);
 }
 
 void log(Severity severity, std::string_view text, std::initializer_list<Field> fields) {

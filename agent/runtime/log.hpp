@@ -17,6 +17,10 @@ using Field = std::pair<std::string_view, std::string>;  // "volume", "data1" ->
 // "ignoring".
 void log(Severity severity, std::string_view text, std::initializer_list<Field> fields = {});
 
+// To the journal alone, whatever standard error is: for a program whose standard error is the operator's. A machine
+// without a journal gets nothing: there is nobody to read it.
+void log_to_journal(Severity severity, std::string_view text, std::initializer_list<Field> fields = {});
+
 // The message alone, as log() writes it: control characters are escaped, so that one event is always one line.
 std::string log_line(std::string_view text, std::initializer_list<Field> fields = {});
 

@@ -6,7 +6,6 @@
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/runtime/durable_file.hpp"
 #include "agent/runtime/log.hpp"
-#include "dmtarget/canonical.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt::volumes {
@@ -20,31 +19,12 @@ using cluster::Revision;
 
 constexpr std::chrono::seconds file_deadline{10};
 constexpr std::size_t copy_limit = 16 * 1024 * 1024;
-constexpr std::string_view copy_head = "volcrypt catalogue 1";
 
 std::string volume_key(const std::string& name) { return "volume/" + name; }
 std::string intent_key(const std::string& name) { return "intent/" + name; }
 std::string erased_key(const Uuid& volume) { return "erased/" + volume.str(); }
 std::string forgotten_key(const Uuid& volume) { return "forgotten/" + volume.str(); }
 std::string header_key(const Uuid& volume) { return "header/" + volume.str(); }
-
-[[noreturn]] void damaged(const std::string& rule) {
-  throw Error(errc::store_damaged, {"read", "the local copy of the catalogue (" + rule + ")", ""});
-}
-
-std::string_view next_line(std::string_view& text) {
-  const std::size_t end = text.find('\n');
-  if (end == std::string_view::npos) damaged("a line does not end");
-  const std::string_view line = text.substr(0, end);
-  text.remove_prefix(end + 1);
-  return line;
-}
-
-bool take_prefix(std::string_view& line, std::string_view prefix) {
-  if (!line.starts_with(prefix)) return false;
-  line.remove_prefix(prefix.size());
-  return true;
-}
 
 void check_name(const cluster::Entry& entry, std::string_view prefix, const std::string& name) {
   if (std::string_view(entry.key).substr(prefix.size()) != name)
@@ -64,104 +44,6 @@ void read_each(const std::vector<cluster::Entry>& entries, std::vector<Unreadabl
 }
 
 }  // namespace
-
-std::string Unreadable::name() const {
-  std::string_view rest = key;
-  return take_prefix(rest, "volume/") || take_prefix(rest, "intent/") ? std::string(rest) : std::string();
-}
-
-Error refusal(const Unreadable& entry) {
-  const std::string name = entry.name();
-  return Error(errc::store_damaged,
-               {"use volume", name,
-                "The catalogue's entry " + entry.key + " cannot be read: " + entry.cause +
-                    " The volume is not lost. Write the entry anew from its drive with `volcryptctl attach " + name +
-                    " --device DEVICE`; if the drive is gone for good: `volcryptctl forget volume " + name +
-                    "`; if a newer release wrote it, install that one. Until then no KEK generation is retired."});
-}
-
-const Unreadable* Snapshot::unreadable_named(std::string_view name) const {
-  const auto found =
-      std::find_if(unreadable.begin(), unreadable.end(), [&](const auto& entry) { return entry.name() == name; });
-  return found == unreadable.end() ? nullptr : &*found;
-}
-
-bool Snapshot::may_need_any_generation() const {
-  return std::any_of(unreadable.begin(), unreadable.end(), [](const auto& entry) { return !entry.name().empty(); });
-}
-
-const cluster::VolumeRecord* Snapshot::named(std::string_view name) const {
-  const auto found =
-      std::find_if(volumes.begin(), volumes.end(), [&](const auto& record) { return record.name == name; });
-  return found == volumes.end() ? nullptr : &*found;
-}
-
-const cluster::VolumeRecord* Snapshot::of(const Uuid& volume) const {
-  const auto found =
-      std::find_if(volumes.begin(), volumes.end(), [&](const auto& record) { return record.volume == volume; });
-  return found == volumes.end() ? nullptr : &*found;
-}
-
-const Intent* Snapshot::intent_named(std::string_view name) const {
-  const auto found =
-      std::find_if(intents.begin(), intents.end(), [&](const auto& intent) { return intent.record.name == name; });
-  return found == intents.end() ? nullptr : &*found;
-}
-
-std::string to_json(const Intent& intent) {
-  if (intent.verb == Intention::create) return "create " + cluster::to_json(intent.record);
-  return "erase " + (intent.drive.empty() ? "" : intent.drive + ' ') + cluster::to_json(intent.record);
-}
-
-Intent parse_intent(std::string_view json) {
-  Intent intent;
-  if (take_prefix(json, "erase ")) {
-    intent.verb = Intention::erase;
-    if (const std::size_t end = json.find(' '); !json.starts_with('{') && end != std::string_view::npos) {
-      intent.drive = json.substr(0, end);
-      json.remove_prefix(end + 1);
-    }
-  } else if (!take_prefix(json, "create ")) {
-    throw Error(errc::store_damaged, {"read", "a volume intent", "It starts with neither create nor erase."});
-  }
-  intent.record = cluster::parse_volume_record(json);
-  return intent;
-}
-
-std::string to_local_copy(const Snapshot& snapshot) {
-  std::string text(copy_head);
-  text += '\n';
-  for (const cluster::VolumeRecord& record : snapshot.volumes) text += "volume " + cluster::to_json(record) + '\n';
-  for (const Intent& intent : snapshot.intents) text += "intent " + to_json(intent) + '\n';
-  for (const Uuid& volume : snapshot.erased) text += "erased " + volume.str() + '\n';
-  for (const Uuid& volume : snapshot.forgotten) text += "forgotten " + volume.str() + '\n';
-  return text + "sha256 " + to_hex(sha256(as_bytes(text))) + '\n';
-}
-
-Snapshot parse_local_copy(std::string_view text) {
-  const std::string_view whole = text;
-  if (next_line(text) != copy_head) damaged("another format");
-  Snapshot snapshot;
-  snapshot.freshness = Freshness::last_known;
-  for (;;) {
-    const std::size_t here = whole.size() - text.size();
-    std::string_view line = next_line(text);
-    if (take_prefix(line, "volume ")) {
-      snapshot.volumes.push_back(cluster::parse_volume_record(line));
-    } else if (take_prefix(line, "intent ")) {
-      snapshot.intents.push_back(parse_intent(line));
-    } else if (take_prefix(line, "erased ")) {
-      snapshot.erased.insert(Uuid::parse(line));
-    } else if (take_prefix(line, "forgotten ")) {
-      snapshot.forgotten.insert(Uuid::parse(line));
-    } else if (take_prefix(line, "sha256 ")) {
-      if (line != to_hex(sha256(as_bytes(whole.substr(0, here)))) || !text.empty()) damaged("the checksum is wrong");
-      return snapshot;
-    } else {
-      damaged("an unknown line");
-    }
-  }
-}
 
 Catalogue::Catalogue(cluster::Store& store, runtime::Worker& files, std::filesystem::path local_copy)
     : store_(store), files_(files), local_copy_(std::move(local_copy)) {}
@@ -270,6 +152,16 @@ asio::awaitable<std::optional<Intent>> Catalogue::intent(std::string name) {
   const std::optional<cluster::Entry> entry = co_await store_.get(intent_key(name));
   if (!entry) co_return std::nullopt;
   co_return parse_intent(entry->value);
+}
+
+asio::awaitable<PastOfName> Catalogue::past_of(std::string name) {
+  const std::vector<cluster::Entry> erased = co_await store_.list("erased/");
+  const std::vector<cluster::Entry> forgotten = co_await store_.list("forgotten/");
+  const auto has_name = [&](const cluster::Entry& entry) { return entry.value == name; };
+  PastOfName past;
+  past.erased = std::any_of(erased.begin(), erased.end(), has_name);
+  past.forgotten = std::any_of(forgotten.begin(), forgotten.end(), has_name);
+  co_return past;
 }
 
 asio::awaitable<void> Catalogue::commit(std::string what, std::string object, cluster::Transaction transaction) {

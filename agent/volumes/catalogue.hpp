@@ -13,61 +13,23 @@
 #include "agent/cluster/state.hpp"
 #include "agent/cluster/store.hpp"
 #include "agent/runtime/worker.hpp"
+#include "agent/volumes/snapshot.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt::volumes {
 
 namespace asio = boost::asio;
 
-enum class Freshness { current, last_known };  // last_known: the store did not answer
-
-enum class Intention { create, erase };
-
-// A drive is about to be formatted or erased. One per volume name; key "intent/NAME".
-struct Intent {
-  Intention verb = Intention::create;
-  cluster::VolumeRecord record;
-  std::string drive{};  // of an erase: DriveFacts::identity of the drive on which it began; may be empty
-};
-
-// An entry of the store that cannot be read: damaged, or of a newer release. It hides itself alone; which generation
-// its volume needs is unknown, so it may be any.
-struct Unreadable {
-  std::string key;  // "volume/NAME", "intent/NAME", "erased/UUID", "forgotten/UUID"
-  std::string cause;
-  cluster::Revision modified = 0;
-
-  std::string name() const;  // of the volume; empty for a mark
-};
-
-// What a verb on that volume ends with: errc::store_damaged, with the ways out.
-Error refusal(const Unreadable& entry);
-
-struct Snapshot {
-  std::vector<cluster::VolumeRecord> volumes;
-  std::vector<Intent> intents;
-  std::set<Uuid> erased;     // tombstones: volumes that were deleted by command
-  std::set<Uuid> forgotten;  // volumes whose drives were given up by command
-  std::vector<Unreadable> unreadable;
-  Freshness freshness = Freshness::current;
-
-  const Unreadable* unreadable_named(std::string_view name) const;
-  bool may_need_any_generation() const;  // a record or an intent cannot be read
-  const cluster::VolumeRecord* named(std::string_view name) const;
-  const cluster::VolumeRecord* of(const Uuid& volume) const;
-  const Intent* intent_named(std::string_view name) const;
+// What is left in the store of volumes that had a name, beside any that has it now.
+struct PastOfName {
+  bool erased = false;     // one was deleted by command
+  bool forgotten = false;  // the drive of one was given up by command, and has not been taken in again
 };
 
 struct EncryptionView {
   cluster::EncryptionState state;
   cluster::Revision revision = 0;
 };
-
-// One line per entry and a checksum at the end; throws Error(errc::store_damaged) for anything else.
-std::string to_local_copy(const Snapshot& snapshot);
-Snapshot parse_local_copy(std::string_view text);
-std::string to_json(const Intent& intent);
-Intent parse_intent(std::string_view json);
 
 class Catalogue {
  public:
@@ -83,6 +45,8 @@ class Catalogue {
   asio::awaitable<keys::KekRecord> kek_record(cluster::Generation generation);
   asio::awaitable<std::optional<cluster::VolumeRecord>> record(std::string name);  // from the store alone
   asio::awaitable<std::optional<Intent>> intent(std::string name);                 // from the store alone
+
+  asio::awaitable<PastOfName> past_of(std::string name);  // from the store alone
 
   // Each is one transaction. errc::conflict when somebody else changed what it stands on.
   asio::awaitable<void> begin(Intent intent, cluster::Revision encryption);  // name and intent must both be free

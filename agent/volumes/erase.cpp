@@ -15,6 +15,16 @@ std::string identity_of(const std::vector<DriveFacts>& drives, const Candidate& 
   return "";
 }
 
+// A forgotten volume counts as no deleted one: its drive may still hold the wrapped key.
+Error no_such_volume(const std::string& name, const PastOfName& past) {
+  return Error(
+      errc::no_such_volume,
+      {"find volume", name,
+       past.forgotten ? "It was forgotten, its drive not erased: plug the drive in and say `volcryptctl attach " +
+                            name + " --device DEVICE` first."
+                      : "`volcryptctl get volumes` lists those of this cluster."});
+}
+
 // Where the drive of that erase is now. Empty when no drive, or more than one away from its place, can be it.
 std::optional<std::string> place_of(const std::vector<DriveFacts>& drives, const Intent& intent) {
   std::vector<std::string> places;
@@ -48,14 +58,23 @@ asio::awaitable<Outcome> VolumeService::detach(std::string name) {
   co_return outcome;
 }
 
-asio::awaitable<void> VolumeService::erase(std::string name) {
+asio::awaitable<dm::Changed> VolumeService::erase(std::string name, std::optional<Uuid> confirmed) {
   State& state = *state_;
-  const cluster::VolumeRecord record = co_await state.record_named(name);
   const Locks::Held turn = co_await state.locks.lock(name);
+  const Snapshot known = co_await state.catalogue.look();
+  if (known.named(name) == nullptr) {
+    const PastOfName past = co_await state.catalogue.past_of(name);
+    if (!past.erased || past.forgotten) throw no_such_volume(name, past);
+    co_return dm::Changed::no;
+  }
+  const cluster::VolumeRecord record = *known.named(name);
+  if (confirmed && *confirmed != record.volume)
+    throw Error(errc::conflict, {"erase volume", name,
+                                 "Another volume has that name by now, " + record.volume.str() +
+                                     ". Look with `volcryptctl get volumes`, then try again."});
   const std::vector<dm::Mapping> live = co_await state.mappings();
   // The drive is fixed while the mapping still says which one it is.
   const std::optional<Candidate> drive = co_await state.drive_of(record);
-  const Snapshot known = co_await state.catalogue.look();
   const Intent* begun = known.intent_named(name);
   if (!drive && (begun == nullptr || begun->verb != Intention::erase))
     throw Error(
@@ -68,7 +87,7 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
   }
   if (!drive) {  // the header went in an earlier run that was cut off
     co_await state.settle_erase(*begun);
-    co_return;
+    co_return dm::Changed::yes;
   }
   const std::string device = drive->device;
   cluster::VolumeRecord where = record;
@@ -85,6 +104,7 @@ asio::awaitable<void> VolumeService::erase(std::string name) {
   co_await state.detached_by_order.remove(name);
   runtime::log(runtime::Severity::notice, "deleted by order, its headers overwritten",
                {{"volume", name}, {"device", device}, {"uuid", record.volume.str()}});
+  co_return dm::Changed::yes;
 }
 
 // Interrupted between intent and record. While the header opens, the volume lives on and the operator may say it again.

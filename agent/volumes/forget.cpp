@@ -61,7 +61,7 @@ asio::awaitable<void> check_nowhere(VolumeService::State& state, std::string nam
 
 }  // namespace
 
-asio::awaitable<void> VolumeService::forget(std::string name) {
+asio::awaitable<dm::Changed> VolumeService::forget(std::string name) {
   State& state = *state_;
   const Locks::Held turn = co_await state.locks.lock(name);
   const Snapshot known = co_await state.catalogue.look();
@@ -79,8 +79,11 @@ asio::awaitable<void> VolumeService::forget(std::string name) {
   }
   // A create whose drive went away half-made has an intent alone.
   if (const Intent* intent = known.intent_named(name); found == nullptr && intent != nullptr) found = &intent->record;
-  if (found == nullptr)
+  if (found == nullptr) {
+    const PastOfName past = co_await state.catalogue.past_of(name);
+    if (past.erased || past.forgotten) co_return dm::Changed::no;
     throw Error(errc::no_such_volume, {"find volume", name, "`volcryptctl get volumes` lists those of this cluster."});
+  }
   const cluster::VolumeRecord record = *found;
   if (record.owner != state.node.node)
     throw refuse(name, errc::wrong_state, "Its owner is node " + record.owner.str() + ": say it there.");
@@ -92,6 +95,7 @@ asio::awaitable<void> VolumeService::forget(std::string name) {
   runtime::log(runtime::Severity::notice, "a volume was forgotten by order",
                {{"volume", name}, {"uuid", record.volume.str()}, {"generation", std::to_string(record.generation)}});
   state.caught_up();  // a rotation may have waited for this one alone
+  co_return dm::Changed::yes;
 }
 
 }  // namespace volcrypt::volumes

@@ -87,10 +87,13 @@ class VolumeService {
   // why.
   asio::awaitable<Outcome> attach_device(std::string device);
   asio::awaitable<Outcome> detach(std::string name);
-  asio::awaitable<void> erase(std::string name);  // crypto-erase: header, wrapped DEK in the catalogue and backups
+  // Crypto-erase: header, wrapped DEK in the catalogue and backups. Changed::no: the last volume of that name is erased
+  // already. `confirmed`: errc::conflict when the name is another volume's by now.
+  asio::awaitable<dm::Changed> erase(std::string name, std::optional<Uuid> confirmed = std::nullopt);
   // Its drive is gone for good: record and header backups go, the drive is not touched. errc::wrong_state while it is
   // here or attached. If it returns, it is attached by attach_from alone, as long as its generation is held.
-  asio::awaitable<void> forget(std::string name);
+  // Changed::no: a volume of that name was forgotten or erased before, and there is none now.
+  asio::awaitable<dm::Changed> forget(std::string name);
   asio::awaitable<Bytes> header_backup(std::string name);
   // Refused before anything is written: a backup of another volume (errc::invalid_argument) or cluster, and one whose
   // generation is neither current nor previous (errc::wrong_generation).

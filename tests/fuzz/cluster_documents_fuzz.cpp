@@ -1,4 +1,5 @@
 // Fuzz target: any bytes as each of the documents in the cluster's store. A state that was read has no flaw.
+#include "agent/cluster/recovery_note.hpp"
 #include "agent/cluster/state.hpp"
 #include "tests/fuzz/text_target.hpp"
 
@@ -26,5 +27,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try_as(text, cluster::parse_volume_record);
   try_as(text, cluster::parse_kek_record);
   try_as(text, cluster::parse_recovery_blob);
+  try_as(text, cluster::parse_recovery_note);
   return 0;
 }

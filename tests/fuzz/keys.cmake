@@ -18,8 +18,22 @@ endforeach()
 set(cluster ${CMAKE_SOURCE_DIR}/agent/cluster)
 foreach(parser cluster_documents membership)
   volcrypt_fuzz(NAME ${parser} SOURCE ${CMAKE_CURRENT_LIST_DIR}/${parser}_fuzz.cpp CORPUS ${parser}
-    INSTRUMENT ${cluster}/membership.cpp ${cluster}/state.cpp ${keys_instrumented} LIBS volcrypt_dmtarget OpenSSL::Crypto)
+    INSTRUMENT ${cluster}/membership.cpp ${cluster}/recovery_note.cpp ${cluster}/state.cpp ${keys_instrumented} LIBS volcrypt_dmtarget OpenSSL::Crypto)
   if(TARGET unit_corpus_${parser})
     target_link_libraries(unit_corpus_${parser} PRIVATE volcrypt_cluster)
   endif()
 endforeach()
+
+# What a node keeps beside the store.
+volcrypt_fuzz(NAME local_records SOURCE ${CMAKE_CURRENT_LIST_DIR}/local_records_fuzz.cpp CORPUS local_records
+  INSTRUMENT ${CMAKE_SOURCE_DIR}/agent/node_record.cpp ${cluster}/pinned_state.cpp ${cluster}/membership.cpp ${keys_instrumented}
+  LIBS volcrypt_dmtarget OpenSSL::Crypto)
+if(TARGET unit_corpus_local_records)
+  target_link_libraries(unit_corpus_local_records PRIVATE volcrypt_agent)
+endif()
+volcrypt_fuzz(NAME catalogue_copy SOURCE ${CMAKE_CURRENT_LIST_DIR}/catalogue_copy_fuzz.cpp CORPUS catalogue_copy
+  INSTRUMENT ${CMAKE_SOURCE_DIR}/agent/volumes/snapshot.cpp ${cluster}/membership.cpp ${cluster}/state.cpp ${keys_instrumented}
+  LIBS volcrypt_dmtarget OpenSSL::Crypto)
+if(TARGET unit_corpus_catalogue_copy)
+  target_link_libraries(unit_corpus_catalogue_copy PRIVATE volcrypt_volumes)
+endif()

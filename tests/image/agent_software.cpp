@@ -72,6 +72,19 @@ BOOST_AUTO_TEST_CASE(a_cluster_is_not_made_without_a_tpm_unless_that_is_asked_fo
                               {test::authority_passphrase, test::recovery_passphrase}));
 }
 
+BOOST_AUTO_TEST_CASE(the_journal_tells_that_a_cluster_was_made_and_the_recovery_key_verified) {
+  const Daemon daemon("none");
+  test::make_enabled_cluster(daemon, "software");
+  const std::string cluster = daemon.ask({"get", "clusterinfo"}).at("cluster").at("id").as_string().c_str();
+  BOOST_TEST(daemon.log().find("a cluster was made cluster=" + cluster + " name=test authority=") != std::string::npos,
+             daemon.log());
+  BOOST_TEST(daemon.log().find("recovery blob") == std::string::npos);
+  must_succeed(daemon.control({"recovery", "verify", "--recovery-file", daemon.path("recovery.json")},
+                              {test::recovery_passphrase}));
+  BOOST_TEST(daemon.log().find("the recovery key opened every recovery blob generations=1 uid=") != std::string::npos,
+             daemon.log());
+}
+
 BOOST_AUTO_TEST_CASE(a_second_init_is_refused_and_the_cluster_stays_as_it_was) {
   const Daemon daemon("none");
   must_succeed(daemon.init());

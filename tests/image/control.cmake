@@ -9,4 +9,13 @@ if(TARGET volcryptd AND TARGET volcryptctl)
   target_compile_definitions(image_control PRIVATE VOLCRYPTD="$<TARGET_FILE:volcryptd>" VOLCRYPTCTL="$<TARGET_FILE:volcryptctl>"
                              VOLCRYPT_COMPLETION="${CMAKE_SOURCE_DIR}/agent/cli/volcryptctl.bash")
   add_dependencies(image_control volcryptd volcryptctl)
+  volcrypt_test(NAME agent_notify TIER image SOURCES ${CMAKE_CURRENT_LIST_DIR}/agent_notify.cpp ${CMAKE_SOURCE_DIR}/tests/support/program.cpp
+                LIBS volcrypt_http volcrypt_dmtarget)
+  target_compile_definitions(agent_notify PRIVATE VOLCRYPTD="$<TARGET_FILE:volcryptd>")
+  add_dependencies(agent_notify volcryptd)
+  volcrypt_test(NAME versions TIER image SOURCES ${CMAKE_CURRENT_LIST_DIR}/versions.cpp ${CMAKE_SOURCE_DIR}/tests/support/program.cpp
+                LIBS volcrypt_dmtarget yaml-cpp)
+  target_compile_definitions(versions PRIVATE VOLCRYPTD="$<TARGET_FILE:volcryptd>" VOLCRYPTCTL="$<TARGET_FILE:volcryptctl>"
+                             VOLCRYPT_VERSION="${PROJECT_VERSION}" VOLCRYPT_BUILD="${CMAKE_BINARY_DIR}" VOLCRYPT_SOURCE="${CMAKE_SOURCE_DIR}")
+  add_dependencies(versions volcryptd volcryptctl manual_pages)
 endif()

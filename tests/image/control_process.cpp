@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "agent/http/client.hpp"
+#include "dmtarget/bytes.hpp"
 #include "dmtarget/error.hpp"
 #include "tests/support/program.hpp"
 #include "tests/support/temporary_directory.hpp"
@@ -211,6 +212,27 @@ BOOST_AUTO_TEST_CASE(after_a_rotation_the_recovery_key_counts_as_verified_only_w
   verify();
 }
 
+// The requests behind `cluster init`, `approve-boot-state` and `recovery verify`, sent again as after an unknown
+// outcome.
+BOOST_AUTO_TEST_CASE(requests_that_are_repeated_say_that_nothing_changed) {
+  enabled();
+  http::Client client(socket, 2s);
+  const auto send = [&](http::Method method, const char* target, const std::string& body) {
+    const auto response = client.request(method, target, body, 10s);
+    return std::to_string(response.status) + " " + (holds(response.body, "\"changed\":true") ? "changed" : "same");
+  };
+  const std::string membership = client.request(http::Method::get, "/v1/cluster/membership", "", 5s).body;
+  BOOST_TEST(send(http::Method::post, "/v1/cluster", membership) == "200 same");
+  BOOST_TEST(send(http::Method::put, "/v1/cluster/membership", membership) == "200 same");
+  const json::value bundle = json::parse(client.request(http::Method::get, "/v1/recovery/bundle", "", 5s).body);
+  const std::string name = to_hex(from_base64(bundle.at("blobs").at(0).at("name").as_string().c_str()));
+  const std::string verified = R"({"names":[")" + name + R"("]})";
+  BOOST_TEST(send(http::Method::post, "/v1/recovery/verified", verified) == "200 changed");
+  BOOST_TEST(send(http::Method::post, "/v1/recovery/verified", verified) == "200 same");
+  must({"rotate", "cluster-root-key", "--wait", "--timeout", "100"});
+  BOOST_TEST(send(http::Method::post, "/v1/recovery/verified", verified) == "409 same");
+}
+
 BOOST_AUTO_TEST_CASE(volumes_that_do_not_exist_and_devices_that_are_wrong) {
   enabled();
   BOOST_TEST(ctl({"get", "volumes"}).out == "NAME  STATE  KEK  SIZE  DEVICE  MAPPING\n");
@@ -223,7 +245,7 @@ BOOST_AUTO_TEST_CASE(volumes_that_do_not_exist_and_devices_that_are_wrong) {
   BOOST_TEST(unasked.status == 2);
   BOOST_TEST(holds(unasked.err, "--yes"));
   BOOST_TEST(ctl({"create", "volume", "bad name", "--device", "/dev/null"}).status == 2);
-  BOOST_TEST(ctl({"create", "volume", "data1", "--device", "/no/such/device"}).status == 1);
+  BOOST_TEST(ctl({"create", "volume", "data1", "--device", "/no/such/device"}).status == 5);
   BOOST_TEST(ctl({"get", "volume", "../clusterinfo"}).status == 2);
   const auto boot = ctl({"node", "boot-state"});
   BOOST_TEST(boot.status == 0);

@@ -1,4 +1,5 @@
-// Daemon, see daemon.hpp. CMake gives the programs' paths as VOLCRYPT_DAEMON and VOLCRYPT_CONTROL.
+// Daemon, see daemon.hpp. CMake gives the programs' paths as VOLCRYPT_DAEMON, VOLCRYPT_DAEMON_OVER_FILES and
+// VOLCRYPT_CONTROL.
 #include "tests/support/daemon.hpp"
 
 #include <fcntl.h>
@@ -10,17 +11,21 @@
 #include <boost/json/parse.hpp>
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
 #include <thread>
 
+#include "agent/http/client.hpp"
 #include "dmtarget/handle.hpp"
 
 namespace volcrypt::test {
 
 namespace {
+
+constexpr std::uintmax_t drive_bytes = 4 << 20;
 
 [[noreturn]] void fail(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
 
@@ -86,8 +91,10 @@ CommandResult run_command(std::vector<std::string> words, const std::vector<std:
   return result;
 }
 
-Daemon::Daemon(std::string tcti, std::string configuration)
-    : tcti_(std::move(tcti)), configuration_(std::move(configuration)) {
+Daemon::Daemon(std::string tcti, std::string configuration, Drives drives)
+    : tcti_(std::move(tcti)), configuration_(std::move(configuration)), drives_(drives) {
+  std::filesystem::create_directory(path("drives"));
+  std::filesystem::create_directory(path("pulled"));
   start();
 }
 
@@ -101,6 +108,37 @@ Daemon::~Daemon() {
   kill();
 }
 
+std::string Daemon::plug(const std::string& name) const {
+  const std::string made = path("pulled/" + name);
+  std::ofstream(made).close();
+  std::filesystem::resize_file(made, drive_bytes);
+  plug_again(name);
+  return path("drives/" + name);
+}
+
+void Daemon::unplug(const std::string& name) const {
+  std::filesystem::rename(path("drives/" + name), path("pulled/" + name));
+}
+
+void Daemon::plug_again(const std::string& name) const {
+  std::filesystem::rename(path("pulled/" + name), path("drives/" + name));
+}
+
+void Daemon::hold(const std::string& call) const { std::ofstream(path("hold-" + call)).close(); }
+void Daemon::let_go(const std::string& call) const { std::filesystem::remove(path("hold-" + call)); }
+
+void Daemon::set_secure_boot(char value) const {
+  std::filesystem::create_directory(path("efivars"));
+  const std::string attributes("\x06\0\0\0", 4);  // boot and run time
+  std::ofstream(path("efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"), std::ios::binary)
+      << attributes << value;
+}
+
+std::string Daemon::metrics() const {
+  constexpr std::chrono::seconds deadline{10};
+  return http::Client(path("control.sock"), deadline).request(http::Method::get, "/metrics", "", deadline).body;
+}
+
 std::string Daemon::log() const { return content(path("log")); }
 
 void Daemon::start() {
@@ -108,7 +146,8 @@ void Daemon::start() {
   std::ofstream(file) << "# written by a test\nstate-directory = \"" << state_directory() << "\"\nsocket = \""
                       << path("control.sock") << "\"\nsocket-group = \"\"\ntcti = \"" << tcti_ << "\"\n"
                       << configuration_;
-  pid_ = execute({VOLCRYPT_DAEMON, "--config", file}, path("out"), path("log"));
+  const char* program = drives_ == Drives::files ? VOLCRYPT_DAEMON_OVER_FILES : VOLCRYPT_DAEMON;
+  pid_ = execute({program, "--config", file}, path("out"), path("log"));
   for (int i = 0; i < 600; ++i) {
     if (control({"get", "clusterinfo"}).status == 0) return;
     int status = 0;

@@ -1,5 +1,6 @@
 // Daemon: a real volcryptd process with state, socket and configuration in a scratch directory, and real volcryptctl
-// calls against it; no root. Ends with the object (SIGTERM, then SIGKILL), or with the test program (PR_SET_PDEATHSIG).
+// calls against it; no root. On request its drives are plain files (volcryptd_over_files). Ends with the object
+// (SIGTERM, then SIGKILL), or with the test program (PR_SET_PDEATHSIG).
 #pragma once
 
 #include <sys/types.h>
@@ -17,10 +18,14 @@ struct CommandResult {
   std::string out, err;
 };
 
+enum class Drives { kernel, files };
+
 class Daemon {
  public:
+  static constexpr const char* short_wait = "tpm-wait = 5\n";
   // Started, and answering. "none": no TPM. `configuration`: more lines of its file.
-  explicit Daemon(std::string tcti, std::string configuration = "tpm-wait = 5\n");
+  explicit Daemon(std::string tcti, std::string configuration = short_wait, Drives drives = Drives::kernel);
+  Daemon(std::string tcti, Drives drives) : Daemon(std::move(tcti), short_wait, drives) {}
   ~Daemon();
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -31,6 +36,14 @@ class Daemon {
   pid_t pid() const noexcept { return pid_; }
   std::string log() const;  // what it wrote to standard error
   std::string state_directory() const { return directory_.path("state"); }
+  // With Drives::files: plugs a blank drive, returns its device; unplug takes the file away, and plug_again returns it.
+  std::string plug(const std::string& name) const;
+  void unplug(const std::string& name) const;
+  void plug_again(const std::string& name) const;
+  void hold(const std::string& call) const;  // that call of Devices waits until let_go: "rewrap"
+  void let_go(const std::string& call) const;
+  void set_secure_boot(char value) const;  // the firmware's variable, with Drives::files: 0 or 1
+  std::string metrics() const;             // GET /metrics on the socket
   std::string path(const std::string& name) const { return directory_.path(name); }
 
   // volcryptctl --socket ... WORDS; each passphrase goes through a pipe of its own.
@@ -43,6 +56,7 @@ class Daemon {
  private:
   ScratchDirectory directory_;
   std::string tcti_, configuration_;
+  Drives drives_;
   pid_t pid_ = -1;
 };
 

@@ -42,6 +42,11 @@ asio::awaitable<keys::BootReport> FakeMember::boot_report() {
   co_return report;
 }
 
+asio::awaitable<SecureBoot> FakeMember::secure_boot() {
+  co_await pass("secure_boot");
+  co_return node_.secure_boot;
+}
+
 asio::awaitable<std::vector<std::string>> FakeMember::key_warnings() {
   co_await pass("key_warnings");
   co_return node_.key_warnings;

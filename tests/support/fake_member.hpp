@@ -30,6 +30,7 @@ struct FakeNode {
   std::map<std::string, FakeVolume> volumes;
   std::vector<std::string> not_ready;
   std::vector<std::string> key_warnings;
+  cluster::SecureBoot secure_boot = cluster::SecureBoot::on;
   std::size_t adopted = 0;
 
   bool opens(const FakeVolume& volume) const { return held.contains(volume.generation); }
@@ -45,6 +46,7 @@ class FakeMember final : public cluster::Member {
   const Uuid& id() const override { return node_.id; }
   const std::string& name() const override { return node_.name; }
   cluster::asio::awaitable<keys::BootReport> boot_report() override;
+  cluster::asio::awaitable<cluster::SecureBoot> secure_boot() override;
   cluster::asio::awaitable<std::vector<std::string>> key_warnings() override;
   cluster::asio::awaitable<void> adopt_membership(const cluster::SignedMembership& membership) override;
   cluster::asio::awaitable<cluster::MemberReadiness> readiness(keys::Protection protection) override;

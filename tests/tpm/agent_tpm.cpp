@@ -2,11 +2,13 @@
 #include <boost/json/serialize.hpp>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "agent/keys/kek_files.hpp"
 #include "tests/support/daemon_checks.hpp"
+#include "tests/support/scraped.hpp"
 #include "tests/support/swtpm.hpp"
 #include "tests/support/tpm_mischief.hpp"
 
@@ -75,6 +77,9 @@ BOOST_AUTO_TEST_CASE(a_changed_pcr_seals_the_node_out_until_the_authority_approv
   const CommandResult approved = daemon.control(
       {"node", "approve-boot-state", "--authority-file", daemon.path("authority.json")}, {test::authority_passphrase});
   must_succeed(approved);
+  const std::string digest(daemon.ask({"node", "boot-state"}).at("digestNow").as_string());
+  BOOST_TEST(logs(daemon, "a boot state was approved node="));
+  BOOST_TEST(logs(daemon, "pcr_digest=" + digest + " membership=2"));
   BOOST_TEST(daemon.ask({"get", "clusterinfo"}).at("bootState").at("approvedNow").as_bool());
   must_succeed(daemon.control({"rotate", "cluster-root-key", "--wait", "--timeout", "120"}));
   test::must_be_at_rest(daemon, 2);
@@ -93,6 +98,39 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_starts_before_its_tpm_goes_on_when_the_tpm_ap
   test::must_be_at_rest(daemon, 2);
 }
 
+BOOST_AUTO_TEST_CASE(the_latency_of_each_tpm_command_is_in_the_metrics_and_grows_with_its_use) {
+  Swtpm tpm;
+  const Daemon daemon(tpm.tcti(), test::Drives::files);
+  test::make_enabled_cluster(daemon, "tpm");
+  const test::Scraped enabled(daemon);
+  BOOST_TEST(enabled.tpm_calls("create") == 1);
+  BOOST_TEST(enabled.tpm_calls("prove") >= 1);
+  BOOST_TEST(enabled.tpm_seconds("create") > 0);
+  BOOST_TEST(enabled.at("volcrypt_tpm_seconds_bucket{operation=\"create\",le=\"30\"}") == 1);
+
+  must_succeed(daemon.control({"create", "volume", "data1", "--device", daemon.plug("data1")}));
+  must_succeed(daemon.control({"detach", "data1"}));
+  const test::Scraped created(daemon);
+  must_succeed(daemon.control({"attach", "data1"}));
+  const test::Scraped attached(daemon);
+  BOOST_TEST(attached.tpm_calls("group keys") == created.tpm_calls("group keys") + 1);
+  BOOST_TEST(attached.tpm_seconds("group keys") > created.tpm_seconds("group keys"));
+  BOOST_TEST(attached.unwraps() == created.unwraps() + 1);
+  must_succeed(daemon.control({"rotate", "cluster-root-key", "--wait", "--timeout", "120"}));
+  const test::Scraped rotated(daemon);
+  BOOST_TEST(rotated.tpm_calls("create") == 2);
+  BOOST_TEST(rotated.rewraps() == 1);
+  BOOST_TEST(rotated.volumes("attached", 2) == 1);
+
+  tpm.stop();
+  must_succeed(daemon.control({"rotate", "cluster-root-key"}));
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  const test::Scraped waiting(daemon);
+  BOOST_TEST(waiting.rotation() == "DistributingKEK");
+  BOOST_TEST(waiting.generation() == 2);
+  tpm.start();
+}
+
 // FAILURES.md F: secureblue#1867.
 BOOST_AUTO_TEST_CASE(an_empty_lockout_authorisation_is_a_warning_until_it_is_set) {
   const Swtpm tpm;
@@ -102,6 +140,45 @@ BOOST_AUTO_TEST_CASE(an_empty_lockout_authorisation_is_a_warning_until_it_is_set
   BOOST_TEST(warns(daemon, "tpm2_changeauth -c lockout"));
   test::set_lockout_password(tpm.tcti());
   BOOST_TEST(!warns(daemon, "lockout"));
+}
+
+BOOST_AUTO_TEST_CASE(secure_boot_that_is_off_is_a_warning_while_pcr_7_is_the_policy) {
+  const Swtpm tpm;
+  const Daemon daemon(tpm.tcti(), test::Drives::files);
+  daemon.set_secure_boot(0);
+  test::make_enabled_cluster(daemon, "tpm");
+  const auto told = [&] { return std::string(daemon.ask({"node", "boot-state"}).at("secureBoot").as_string()); };
+  BOOST_TEST(warns(daemon, "Secure Boot is off, and PCR 7 is the policy"));
+  BOOST_TEST(told() == "off");
+  BOOST_TEST(daemon.control({"node", "boot-state"}).out.find("Without Secure Boot, PCR 7") != std::string::npos);
+  daemon.set_secure_boot(1);
+  BOOST_TEST(!warns(daemon, "Secure Boot"));
+  BOOST_TEST(told() == "on");
+  BOOST_TEST(daemon.ask({"get", "clusterinfo"}).at("secureBoot").as_string() == "on");
+  BOOST_TEST(daemon.control({"node", "boot-state"}).out.find("Without Secure Boot") == std::string::npos);
+  std::filesystem::remove_all(daemon.path("efivars"));
+  BOOST_TEST(warns(daemon, "There is no Secure Boot here"));
+  BOOST_TEST(told() == "absent");
+}
+
+BOOST_AUTO_TEST_CASE(without_a_bound_pcr_that_is_the_warning_and_secure_boot_is_none) {
+  const Swtpm tpm;
+  const Daemon daemon(tpm.tcti(), test::Drives::files);
+  daemon.set_secure_boot(0);
+  must_succeed(daemon.init({"--pcrs", "none"}));
+  BOOST_TEST(warns(daemon, "No PCR is bound"));
+  BOOST_TEST(!warns(daemon, "Secure Boot"));
+}
+
+BOOST_AUTO_TEST_CASE(with_a_bound_pcr_there_is_no_warning_of_none_and_an_unverified_recovery_key_is_one) {
+  const Swtpm tpm;
+  const Daemon daemon(tpm.tcti());
+  test::make_enabled_cluster(daemon, "tpm");
+  BOOST_TEST(!warns(daemon, "No PCR is bound"));
+  BOOST_TEST(warns(daemon, "recovery key was never verified"));
+  must_succeed(daemon.control({"recovery", "verify", "--recovery-file", daemon.path("recovery.json")},
+                              {test::recovery_passphrase}));
+  BOOST_TEST(!warns(daemon, "recovery key"));
 }
 
 // Blob and record of the current generation are replaced together by those of another KEK of this very TPM: what stands

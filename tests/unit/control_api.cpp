@@ -27,6 +27,7 @@ class NoServices : public Services {
   const Uuid& node() const override { return some_uuid; }
   volumes::VolumeService& volumes() override { throw std::logic_error("not asked"); }
   runtime::Metrics& metrics() override { throw std::logic_error("not asked"); }
+  asio::awaitable<std::string> metrics_text() override { throw std::logic_error("not asked"); }
   asio::awaitable<EnrolledNode> enrol(EnrolRequest) override { throw std::logic_error("not asked"); }
   asio::awaitable<void> init_cluster(cluster::SignedMembership) override { throw std::logic_error("not asked"); }
   asio::awaitable<void> update_membership(cluster::SignedMembership) override { throw std::logic_error("not asked"); }
@@ -34,6 +35,7 @@ class NoServices : public Services {
     throw std::logic_error("not asked");
   }
   asio::awaitable<keys::BootReport> boot_report() override { throw std::logic_error("not asked"); }
+  asio::awaitable<std::optional<cluster::SecureBoot>> secure_boot() override { throw std::logic_error("not asked"); }
   asio::awaitable<keys::RecoveryBundle> recovery_bundle() override { throw std::logic_error("not asked"); }
 };
 
@@ -97,7 +99,7 @@ BOOST_AUTO_TEST_CASE(what_is_rendered_has_exactly_the_described_members) {
       {"Rotation", render(cluster::RotationView{})},
       {"Volume", render(view)},
       {"Outcome", render(volumes::Outcome{})},
-      {"BootState", render_boot_state({}, nullptr)},
+      {"BootState", render_boot_state({}, std::nullopt, nullptr)},
       {"BootReport", render(keys::BootReport{})},
       {"EnrolledNode", render(EnrolledNode{})},
       {"SignedMembership", render(cluster::SignedMembership{})},

@@ -91,6 +91,8 @@ BOOST_FIXTURE_TEST_CASE(a_cleared_tpm_is_named_and_recovery_opens_the_volume_wit
 
   // Beside the running agent, which then has the volume under its eyes.
   server.show(opening(Server::recovery_passphrase));
+  BOOST_TEST(server.machine.must("journalctl --sync; journalctl -o json -t volcryptctl VOLCRYPT_VOLUME=data1")
+                 .find("opened with the recovery key") != std::string::npos);
   server.await_condition("data1", "attached");
   server.machine.must("mount /dev/mapper/data1 /srv/data1");
   expect_files();

@@ -1,12 +1,12 @@
 // Runs inside of the machine, for the leak tests only: opens a volume's DEK with the recovery key, as `recovery open`
-// does, and looks for it (raw, as hex, as base64, in halves) in every file below the given paths. Prints the files that
-// hold it.
+// does, and looks for each half of it in every spelling (tests/support/key_spellings.hpp) in every file below the given
+// paths. Prints the files that hold it.
 //   dek_search DEVICE BUNDLE RECOVERY_FILE PATH...      the passphrase comes on file descriptor 3
-// With PATH = "--plant FILE" it writes the DEK there, so that the search itself can be tested.
+// With PATH = "--plant DIRECTORY" it makes that directory and writes each spelling into a file of it, so that the
+// search itself can be tested.
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -16,6 +16,7 @@
 #include "agent/keys/dek_wrap.hpp"
 #include "agent/keys/recovery.hpp"
 #include "dmtarget/luks.hpp"
+#include "tests/support/key_spellings.hpp"
 
 namespace {
 
@@ -50,24 +51,20 @@ Secret open_dek(const std::string& device, const fs::path& bundle_file, const fs
 std::vector<std::string> spellings(const Secret& dek) {
   std::vector<std::string> found;
   for (const std::size_t from : {0, 32}) {
-    const auto half = dek.view().subspan(from, 32);
-    found.emplace_back(half.begin(), half.end());
-    found.push_back(to_hex(half));
+    const auto of_half = test::key_spellings(dek.view().subspan(from, 32));
+    found.insert(found.end(), of_half.begin(), of_half.end());
   }
-  found.push_back(to_base64(dek.view().first(48)));
   return found;
 }
 
 struct Search {
-  const std::vector<std::string>& wanted;
+  test::KeySearch wanted;
   unsigned files = 0;
   unsigned hits = 0;
 
   void look(const fs::path& file) {
     ++files;
-    const auto content = read_all(file);
-    if (std::any_of(wanted.begin(), wanted.end(),
-                    [&](const auto& w) { return content.find(w) != std::string::npos; })) {
+    if (wanted.finds_in(read_all(file))) {
       std::cout << "DEK in " << file.string() << "\n";
       ++hits;
     }
@@ -94,11 +91,14 @@ int main(int argc, char** argv) {
   try {
     if (argc < 5) throw std::runtime_error("usage: dek_search DEVICE BUNDLE RECOVERY_FILE PATH...");
     const auto dek = open_dek(argv[1], argv[2], argv[3]);
-    const auto wanted = spellings(dek);
-    Search search{wanted};
+    Search search{test::KeySearch(spellings(dek))};
     for (int i = 4; i < argc; ++i) {
       if (argv[i] == std::string_view("--plant") && i + 1 < argc) {
-        std::ofstream(argv[++i], std::ios::binary) << "before" << wanted.front() << "after";
+        const fs::path directory = argv[++i];
+        fs::create_directory(directory);
+        int number = 0;
+        for (const std::string& spelling : search.wanted.needles())
+          std::ofstream(directory / std::to_string(++number), std::ios::binary) << "before" << spelling << "after";
       } else {
         search.look_below(argv[i]);
       }

@@ -10,6 +10,8 @@ using namespace volcrypt::test;
 
 namespace {
 
+const std::string in_proc_keys = "grep -q cryptsetup: /proc/keys";
+
 void look_for_the_dek(Protection protection) {
   Transcript transcript(std::cout);
   Server server({.name = protection == Protection::tpm ? "no-leaks-tpm" : "no-leaks-software"}, transcript);
@@ -33,7 +35,13 @@ void look_for_the_dek(Protection protection) {
 
   const auto table = server.show("dmsetup table --showkeys data1");
   BOOST_TEST(table.find(" :64:logon:cryptsetup:") != std::string::npos);
-  BOOST_TEST(machine.run("grep -q cryptsetup: /proc/keys").exit_code != 0);
+  // No key stays in a keyring; one that did would be seen.
+  BOOST_TEST(machine.run(in_proc_keys).exit_code != 0);
+  machine.put(VOLCRYPT_KEY_HOLDER, "/root/key_holder");
+  machine.must("chmod 755 /root/key_holder; systemd-run --quiet --unit=holder /root/key_holder cryptsetup:control");
+  machine.eventually(in_proc_keys);
+  machine.must("systemctl stop holder.service");
+  machine.eventually("! " + in_proc_keys);
 
   // A crash leaves no core with keys in it.
   machine.must("kill -SEGV $(systemctl show -p MainPID --value volcryptd.service); sleep 1");
@@ -51,9 +59,14 @@ void look_for_the_dek(Protection protection) {
   const std::string search = "/root/dek_search " + drive.node() + " /root/bundle.json /root/recovery.json ";
   const std::string passphrase = passphrase_on(3, Server::recovery_passphrase);
   // The search finds what is there ...
-  BOOST_TEST(machine.run(search + "--plant /root/planted /root/planted" + passphrase).exit_code == 1);
+  const auto planted = machine.run(search + "--plant /root/planted /root/planted" + passphrase);
+  BOOST_TEST(planted.exit_code == 1);
+  const int spellings = std::stoi(machine.must("ls /root/planted | wc -l"));
+  BOOST_TEST(spellings > 80);
+  BOOST_TEST(planted.out.find(std::to_string(spellings) + " of " + std::to_string(spellings) + " files") !=
+             std::string::npos);
   // ... and finds nothing where the DEK could have gone.
-  machine.must("rm /root/planted");
+  machine.must("rm -r /root/planted");
   const auto clean = machine.run(search + "/var /run /etc /root /tmp " + passphrase);
   transcript.say(clean.out + clean.err);
   BOOST_TEST(clean.exit_code == 0);

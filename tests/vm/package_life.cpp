@@ -33,6 +33,9 @@ BOOST_FIXTURE_TEST_CASE(the_package_installs_runs_survives_removal_and_is_purged
   BOOST_TEST(succeeds("getent group volcrypt"));
   BOOST_TEST(machine.must("stat -c '%U:%G %a' /run/volcrypt/control.sock") == "root:volcrypt 660\n");
   BOOST_TEST(machine.must("stat -c '%U %a' /var/lib/volcrypt") == "root 700\n");
+  BOOST_TEST(machine.must("dpkg-query -W -f 'volcryptctl ${Version}\n' volcrypt") ==
+             machine.must("volcryptctl --version"));
+  BOOST_TEST(machine.must("dpkg-query -W -f '${Recommends}' volcrypt").find("cryptsetup-bin") != std::string::npos);
   BOOST_TEST(machine.must("dpkg-query -W -f '${Conffiles}' volcrypt").find("/etc/volcrypt/volcryptd.conf") !=
              std::string::npos);
   BOOST_TEST(machine.must("systemd-analyze verify --man=no volcryptd.service volcrypt-settle.service volcrypt.target "
