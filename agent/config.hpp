@@ -2,11 +2,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include "agent/keys/tpm/tpm_facts.hpp"
 
 namespace volcrypt {
 
@@ -16,7 +19,12 @@ struct Config {
   std::string socket_group = "volcrypt";    // empty: root alone
   std::string tcti = "device:/dev/tpmrm0";  // "none": a machine without a TPM
   std::chrono::seconds tpm_wait{20};        // for a TPM that appears late at boot
-  std::size_t device_threads = 4;           // devices worked on at the same time
+  // How `cluster init` makes the storage key, and the first of 256 persistent handles that it tries. A key that is
+  // there already stays as it is.
+  keys::tpm::StorageAlgorithm storage_key = keys::tpm::StorageAlgorithm::ecc_p256;
+  std::uint32_t storage_key_handle = 0x81015600;
+  std::size_t device_threads = 4;  // devices worked on at the same time
+  bool operator==(const Config&) const = default;
 };
 
 // The program is to end at once: --help, --version, or a refusal.
