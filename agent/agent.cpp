@@ -67,6 +67,8 @@ std::unique_ptr<keys::Keyring> tpm_keyring(const Config& config, std::shared_ptr
   keys::TpmStoreOptions options;
   options.tcti = config.tcti;
   options.directory = config.state_directory / "tpm";
+  options.algorithm = config.storage_key;
+  options.first_handle = config.storage_key_handle;
   auto timed = std::make_unique<TimedKekStore>(std::make_unique<keys::TpmKekStore>(options), std::move(metrics));
   return std::make_unique<keys::Keyring>(std::move(timed), key_deadline, config.tpm_wait);
 }
@@ -154,7 +156,7 @@ asio::awaitable<void> Agent::Parts::begin() {
 asio::awaitable<void> Agent::Parts::prove_keys() {
   asio::steady_timer pause(loop);
   for (;;) {
-    LocalMember::KeyCheck check;
+    ProofAtStart::Outcome check;
     try {
       check = co_await member.prove_kept_keys();
     } catch (const boost::system::system_error& error) {

@@ -4,14 +4,36 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <sstream>
+#include <string>
 
 namespace volcrypt {
+
+namespace {
+
+using keys::tpm::StorageAlgorithm;
+
+// Of the owner hierarchy (TPM 2.0 Part 2, section 7.5; TCG Registry of Reserved TPM 2.0 Handles), with 256 to try.
+constexpr std::uint32_t first_owner_handle = 0x81000000, last_first_handle = 0x817FFF00;
+
+std::string not_a_handle(const std::string& text) {
+  std::size_t read = 0;
+  unsigned long handle = 0;
+  try {
+    handle = std::stoul(text, &read, 16);
+  } catch (const std::exception&) {  // said below
+  }
+  if (read == text.size() && handle >= first_owner_handle && handle <= last_first_handle) return {};
+  return text + " is not a persistent handle from 0x81000000 to 0x817FFF00";
+}
+
+}  // namespace
 
 std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
                                              const std::filesystem::path& default_file) {
   Config config;
   std::string state_directory = config.state_directory, socket = config.socket;
   unsigned tpm_wait = static_cast<unsigned>(config.tpm_wait.count());
+  std::string storage_key = "ecc", storage_key_handle = "0x81015600";
 
   CLI::App app("volcryptd: the agent that makes encrypted volumes appear under /dev/mapper", "volcryptd");
   app.set_version_flag("--version", "volcryptd " VOLCRYPT_VERSION);
@@ -29,6 +51,12 @@ std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
   app.add_option("--tpm-wait", tpm_wait, "Seconds to wait for a TPM that appears late at boot")
       ->check(CLI::Range(0U, 600U))
       ->capture_default_str();
+  app.add_option("--storage-key", storage_key, "How `cluster init` makes the TPM's storage key: ecc, or rsa")
+      ->check(CLI::IsMember({"ecc", "rsa"}))
+      ->capture_default_str();
+  app.add_option("--storage-key-handle", storage_key_handle, "First of 256 persistent handles tried for it")
+      ->check(not_a_handle)
+      ->capture_default_str();
   app.add_option("--device-threads", config.device_threads, "Devices worked on at the same time")
       ->check(CLI::Range(1U, 64U))
       ->capture_default_str();
@@ -44,6 +72,8 @@ std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
   config.state_directory = state_directory;
   config.socket = socket;
   config.tpm_wait = std::chrono::seconds(tpm_wait);
+  config.storage_key = storage_key == "rsa" ? StorageAlgorithm::rsa_2048 : StorageAlgorithm::ecc_p256;
+  config.storage_key_handle = static_cast<std::uint32_t>(std::stoul(storage_key_handle, nullptr, 16));
   if (!config.state_directory.is_absolute() || !config.socket.is_absolute())
     return ConfigExit{2, "volcryptd: --state-directory and --socket take absolute paths\n"};
   return config;

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "agent/keys/tpm/tpm_facts.hpp"
 #include "agent/secure_boot.hpp"
 
 namespace volcrypt {
@@ -15,11 +17,16 @@ namespace volcrypt {
 struct Config {
   std::filesystem::path state_directory = "/var/lib/volcrypt";
   std::filesystem::path socket = "/run/volcrypt/control.sock";
-  std::string socket_group = "volcrypt";           // empty: root alone
-  std::string tcti = "device:/dev/tpmrm0";         // "none": a machine without a TPM
-  std::chrono::seconds tpm_wait{20};               // for a TPM that appears late at boot
+  std::string socket_group = "volcrypt";    // empty: root alone
+  std::string tcti = "device:/dev/tpmrm0";  // "none": a machine without a TPM
+  std::chrono::seconds tpm_wait{20};        // for a TPM that appears late at boot
+  // How `cluster init` makes the storage key, and the first of 256 persistent handles that it tries. A key that is
+  // there already stays as it is.
+  keys::tpm::StorageAlgorithm storage_key = keys::tpm::StorageAlgorithm::ecc_p256;
+  std::uint32_t storage_key_handle = 0x81015600;
   std::size_t device_threads = 4;                  // devices worked on at the same time
   std::filesystem::path firmware = efi_variables;  // not an option: only a test has another firmware
+  bool operator==(const Config&) const = default;
 };
 
 // The program is to end at once: --help, --version, or a refusal.

@@ -1,10 +1,7 @@
 // LocalMember, see local_member.hpp. A KEK's recovery blob is durable before the KEK is reported as made.
 #include "agent/local_member.hpp"
 
-#include <sys/random.h>
-
 #include <algorithm>
-#include <cerrno>
 
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/runtime/durable_file.hpp"
@@ -21,25 +18,6 @@ using keys::Protection;
 
 constexpr std::chrono::seconds file_deadline{10};
 constexpr std::size_t blob_limit = 64 * 1024;
-
-Digest fresh_nonce() {
-  Digest nonce{};
-  if (getrandom(nonce.data(), nonce.size(), 0) != static_cast<ssize_t>(nonce.size()))
-    throw Error(errno_code(errno), {"draw", "a nonce", ""});
-  return nonce;
-}
-
-// No verdict on a KEK: the same proof may succeed later without anybody's touching the key.
-bool may_pass(const Error& error) {
-  return error.code() == errc::tpm_absent || error.code() == errc::timed_out || error.code() == errc::sealed_out ||
-         error.code() == errc::conflict || error.code().category() != volcrypt_category();
-}
-
-std::string unrecorded_text(Generation generation, const std::string& cause) {
-  return "The store's record of KEK generation " + std::to_string(generation) + " cannot be used: " + cause +
-         ". Until it can, no volume is wrapped under it, and this node's own record must do to open those that are. "
-         "Restore the store from a backup, or rotate.";
-}
 
 std::vector<keys::RecoveryBlob> read_blobs(const std::filesystem::path& directory) {
   std::vector<keys::RecoveryBlob> blobs;
@@ -88,14 +66,7 @@ asio::awaitable<cluster::SecureBoot> LocalMember::secure_boot() {
 }
 
 asio::awaitable<std::vector<std::string>> LocalMember::key_warnings() {
-  std::vector<std::string> found;
-  for (const auto& [generation, cause] : unproved_)
-    found.push_back("KEK generation " + std::to_string(generation) + " failed its proof: " + cause);
-  try {  // looked at now, so that the warning goes when the record is back
-    const NeededKeks needed = co_await needed_keks();
-    for (const auto& [generation, cause] : needed.unrecorded) found.push_back(unrecorded_text(generation, cause));
-  } catch (const Error&) {  // the store does not answer: whoever asks for warnings asks it, too, and is told
-  }
+  std::vector<std::string> found = co_await proof_.warnings();
   const Protection protection =
       parts_.keys.choice().value_or(parts_.keys.has(Protection::tpm) ? Protection::tpm : Protection::software);
   const auto ask = [](KekStore& store) { return store.warnings(); };
@@ -105,104 +76,6 @@ asio::awaitable<std::vector<std::string>> LocalMember::key_warnings() {
   } catch (const Error&) {  // boot_report() fails the same way, and says it
   }
   co_return found;
-}
-
-// ---- the proof at start ----
-
-asio::awaitable<LocalMember::NeededKeks> LocalMember::needed_keks() {
-  const std::optional<cluster::Entry> entry = co_await parts_.store.get(std::string(cluster::store_key::encryption));
-  NeededKeks needed;
-  if (!entry) co_return needed;
-  const cluster::EncryptionState state = cluster::parse_encryption_state(entry->value);
-  std::set<Generation> numbers = state.previous;
-  if (state.current != 0) numbers.insert(state.current);
-  for (const Generation number : numbers) {
-    const std::optional<cluster::Entry> record = co_await parts_.store.get(cluster::store_key::generation(number));
-    if (!record) {
-      needed.unrecorded[number] = "it is missing";
-      continue;
-    }
-    try {
-      needed.recorded.push_back(cluster::parse_kek_record(record->value));
-    } catch (const Error& error) {
-      needed.unrecorded[number] = error.what();
-    }
-  }
-  co_return needed;
-}
-
-asio::awaitable<std::vector<keys::KekRecord>> LocalMember::kept_keks() {
-  const auto ask = [](KekStore& store) { return std::pair(store.held(), store.kept()); };
-  auto [records, kept] = co_await parts_.keys.chosen().with("list the keys", ask);
-  for (const Generation number : kept) {
-    const auto same = [number](const keys::KekRecord& record) { return record.generation == number; };
-    if (std::any_of(records.begin(), records.end(), same)) continue;
-    keys::KekRecord damaged;  // its proof will tell
-    damaged.generation = number;
-    records.push_back(damaged);
-  }
-  co_return std::move(records);
-}
-
-asio::awaitable<std::vector<keys::KekRecord>> LocalMember::keks_to_prove() {
-  std::optional<NeededKeks> needed;
-  try {
-    needed = co_await needed_keks();
-  } catch (const Error& error) {
-    runtime::log(runtime::Severity::warning, "the keys are proved against this node's own records, ignoring",
-                 {{"cause", error.what()}});
-  }
-  if (needed && needed->unrecorded.empty()) co_return std::move(needed->recorded);
-  const std::vector<keys::KekRecord> kept = co_await kept_keks();
-  if (!needed) co_return kept;
-  for (const auto& [number, cause] : needed->unrecorded) {
-    runtime::log(runtime::Severity::warning, "a KEK is proved against this node's own record, ignoring",
-                 {{"generation", std::to_string(number)}, {"cause", unrecorded_text(number, cause)}});
-    const auto same = [number = number](const keys::KekRecord& record) { return record.generation == number; };
-    const auto own = std::find_if(kept.begin(), kept.end(), same);
-    keys::KekRecord nothing;  // not held either: its proof will tell
-    nothing.generation = number;
-    needed->recorded.push_back(own == kept.end() ? nothing : *own);
-  }
-  co_return std::move(needed->recorded);
-}
-
-asio::awaitable<LocalMember::KeyCheck> LocalMember::prove_kept_keys() {
-  KeyCheck check;
-  if (!parts_.keys.choice()) co_return check;  // nothing was ever made
-  const std::vector<keys::KekRecord> records = co_await keks_to_prove();
-  for (const keys::KekRecord& record : records) {
-    const std::optional<Error> failure = co_await failure_of_proof(record);
-    if (!failure) {
-      unproved_.erase(record.generation);
-    } else if (may_pass(*failure)) {
-      check.undecided = true;
-    } else if (failure->code() == errc::wrong_generation && !co_await is_needed(record.generation)) {
-      // Retired while we looked.
-    } else {
-      check.found_more = unproved_.insert_or_assign(record.generation, failure->what()).second || check.found_more;
-      runtime::log(runtime::Severity::error, "a KEK failed its proof",
-                   {{"generation", std::to_string(record.generation)},
-                    {"error", errc_name(failure->code())},
-                    {"cause", failure->what()}});
-    }
-  }
-  co_return check;
-}
-
-asio::awaitable<std::optional<Error>> LocalMember::failure_of_proof(const keys::KekRecord& record) {
-  try {
-    co_await prove(record);
-  } catch (const Error& error) {
-    co_return error;
-  }
-  co_return std::nullopt;
-}
-
-asio::awaitable<bool> LocalMember::is_needed(Generation generation) {
-  const NeededKeks needed = co_await needed_keks();
-  const auto same = [&](const keys::KekRecord& record) { return record.generation == generation; };
-  co_return needed.unrecorded.contains(generation) || std::any_of(needed.recorded.begin(), needed.recorded.end(), same);
 }
 
 asio::awaitable<void> LocalMember::adopt(Protection protection, keys::Approvals approvals) {
@@ -287,12 +160,7 @@ asio::awaitable<keys::KekRecord> LocalMember::create_kek(Generation generation) 
 
 asio::awaitable<void> LocalMember::prove_kek(const keys::KekRecord& record) {
   co_await follow_choice();
-  co_await prove(record);
-}
-
-asio::awaitable<void> LocalMember::prove(const keys::KekRecord& record) {
-  const auto do_prove = [record, nonce = fresh_nonce()](KekStore& store) { return store.prove(record, nonce); };
-  (void)co_await parts_.keys.chosen().with("prove KEK generation " + std::to_string(record.generation), do_prove);
+  co_await proof_.prove(record);
 }
 
 asio::awaitable<cluster::RewrapProgress> LocalMember::rewrap_volumes(Generation to) {
@@ -314,7 +182,7 @@ asio::awaitable<void> LocalMember::retire_kek(Generation generation) {
                 {"retire", "KEK generation " + std::to_string(generation), "A volume of this node still needs it."});
   const auto do_destroy = [generation](KekStore& store) { store.destroy(generation); };
   co_await parts_.keys.chosen().with("destroy KEK generation " + std::to_string(generation), do_destroy);
-  unproved_.erase(generation);
+  proof_.forget(generation);
   // The recovery key must not open what nobody else can open any more.
   const auto do_remove_durably = [file = recovery_file(generation)] { runtime::remove_durably(file); };
   co_await parts_.files.run("remove the recovery blob", file_deadline, do_remove_durably);

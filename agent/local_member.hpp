@@ -3,7 +3,6 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <string>
 
 #include "agent/cluster/local_pin.hpp"
@@ -11,6 +10,7 @@
 #include "agent/cluster/store.hpp"
 #include "agent/keys/node_keys.hpp"
 #include "agent/node_file.hpp"
+#include "agent/proof_at_start.hpp"
 #include "agent/secure_boot.hpp"
 #include "agent/volumes/volume_service.hpp"
 
@@ -45,29 +45,12 @@ class LocalMember final : public cluster::Member {
   asio::awaitable<std::set<cluster::Generation>> census() override;
   asio::awaitable<void> retire_kek(cluster::Generation generation) override;
 
-  // Proves the generations that volumes may need (current and previous), one call of the key store each, against the
-  // cluster's record; those whose record the store has lost, and all that are held where it does not answer, against
-  // the record beside the blob. What failed is logged, told by key_warnings(), and not used (KekStore::prove).
-  struct KeyCheck {
-    bool undecided = false;   // the TPM was absent, busy or sealed out: look again
-    bool found_more = false;  // a generation failed that had not failed before
-  };
-  asio::awaitable<KeyCheck> prove_kept_keys();
+  asio::awaitable<ProofAtStart::Outcome> prove_kept_keys() { return proof_.run(); }
 
   // Every retained blob: from the store, or from the files when it does not answer.
   asio::awaitable<std::vector<keys::RecoveryBlob>> recovery_blobs();
 
  private:
-  struct NeededKeks {  // current and previous
-    std::vector<keys::KekRecord> recorded;
-    std::map<cluster::Generation, std::string> unrecorded;  // and why: the store has no record, or none that reads
-  };
-  asio::awaitable<NeededKeks> needed_keks();                  // by the store; throws when it does not answer
-  asio::awaitable<std::vector<keys::KekRecord>> kept_keks();  // by this node's files; damaged ones as a number alone
-  asio::awaitable<std::vector<keys::KekRecord>> keks_to_prove();
-  asio::awaitable<bool> is_needed(cluster::Generation generation);
-  asio::awaitable<void> prove(const keys::KekRecord& record);
-  asio::awaitable<std::optional<Error>> failure_of_proof(const keys::KekRecord& record);
   asio::awaitable<bool> was_made_without_tpm();  // says the membership document
   asio::awaitable<void> follow_choice();  // the protection that the store says, for the keyrings and the node's file
   asio::awaitable<void> adopt(keys::Protection protection, keys::Approvals approvals);
@@ -75,7 +58,7 @@ class LocalMember final : public cluster::Member {
 
   Parts parts_;
   std::string name_;
-  std::map<cluster::Generation, std::string> unproved_;  // why each generation failed its last proof
+  ProofAtStart proof_{parts_.store, parts_.keys};
 };
 
 }  // namespace volcrypt

@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(an_impostor_kek_is_found_told_and_not_used_and_other_volume
   BOOST_TEST((condition("new") == volumes::Condition::attached));
   BOOST_TEST(use(1) == "none");  // what the proof is for: nothing on this node tells
 
-  const LocalMember::KeyCheck check = node->await(node->member.prove_kept_keys());
+  const ProofAtStart::Outcome check = node->await(node->member.prove_kept_keys());
   BOOST_TEST(check.found_more);
   BOOST_TEST(!check.undecided);
   BOOST_TEST(use(1) == "impostor_kek");
@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(a_generation_without_its_record_is_told_and_the_others_are_
   lose_record(1);
   put(impostor(2));
   reboot();
-  const LocalMember::KeyCheck check = node->await(node->member.prove_kept_keys());
+  const ProofAtStart::Outcome check = node->await(node->member.prove_kept_keys());
   BOOST_TEST(check.found_more);
   BOOST_TEST(use(1) == "none");  // by its own record
   BOOST_TEST(use(2) == "impostor_kek");
@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_damaged_generation_is_told_and_the_others_are_used) {
 
 BOOST_AUTO_TEST_CASE(without_the_store_the_keys_are_proved_against_the_nodes_own_records) {
   node->break_store();
-  const LocalMember::KeyCheck check = node->await(node->member.prove_kept_keys());
+  const ProofAtStart::Outcome check = node->await(node->member.prove_kept_keys());
   BOOST_TEST(!check.found_more);
   BOOST_TEST(!check.undecided);
   BOOST_TEST(use(1) == "none");

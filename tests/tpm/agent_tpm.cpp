@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "agent/keys/kek_files.hpp"
+#include "agent/keys/tpm/node_document.hpp"
+#include "agent/keys/tpm/tpm_context.hpp"
 #include "tests/support/daemon_checks.hpp"
 #include "tests/support/scraped.hpp"
 #include "tests/support/swtpm.hpp"
@@ -47,6 +49,15 @@ void put_kek(const Daemon& daemon, const keys::StoredKek& kek) {
   keys::KeptFile(daemon.state_directory() + "/tpm/" + name).write(as_bytes(to_json(kek)));
 }
 
+// The public area on the node's own record.
+Bytes daemon_storage_key(const Daemon& daemon) {
+  const auto content =
+      keys::KeptFile(daemon.state_directory() + "/tpm/" + std::string(keys::tpm::node_document_name)).read();
+  BOOST_REQUIRE(content.has_value());
+  return keys::tpm::parse_node_document({reinterpret_cast<const char*>(content->data()), content->size()})
+      .identity.storage_key;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(agent_tpm)
@@ -55,6 +66,18 @@ BOOST_AUTO_TEST_CASE(a_cluster_is_made_enabled_rotated_and_survives_restarts) {
   const Swtpm tpm;
   Daemon daemon(tpm.tcti());
   test::tell_the_story(daemon, "tpm");
+}
+
+BOOST_AUTO_TEST_CASE(the_configuration_gives_an_rsa_storage_key_at_a_handle_of_choice) {
+  const Swtpm tpm;
+  Daemon daemon(tpm.tcti(), "tpm-wait = 5\nstorage-key = rsa\nstorage-key-handle = 0x81020000\n");
+  test::tell_the_story(daemon, "tpm");
+  BOOST_TEST(daemon.stop() == 0);
+  const keys::tpm::TpmContext context(tpm.tcti());
+  const auto persistent = keys::tpm::handles_of(context.esys(), TPM2_PERSISTENT_FIRST);
+  BOOST_TEST(persistent == std::vector<TPM2_HANDLE>{0x81020000}, boost::test_tools::per_element());
+  const auto storage = daemon_storage_key(daemon);
+  BOOST_TEST((storage[0] == 0x00 && storage[1] == 0x01));  // TPM_ALG_RSA
 }
 
 BOOST_AUTO_TEST_CASE(a_power_cycle_of_the_tpm_below_the_daemon_costs_nothing) {

@@ -4,6 +4,9 @@
 #include <unistd.h>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
 
 #include "agent/config.hpp"
 
@@ -31,6 +34,19 @@ ConfigExit ended(std::vector<std::string> arguments, const std::filesystem::path
   const auto read = read_config(std::move(arguments), file);
   BOOST_REQUIRE(std::holds_alternative<ConfigExit>(read));
   return std::get<ConfigExit>(read);
+}
+
+std::set<std::string> options_in(const std::string& text, const std::regex& option) {
+  std::set<std::string> found;
+  for (std::sregex_iterator at(text.begin(), text.end(), option), end; at != end; ++at) found.insert((*at)[1]);
+  return found;
+}
+
+// What may stand in the file: every option but those that only make sense on the command line.
+std::set<std::string> keys_of_help() {
+  std::set<std::string> keys = options_in(ended({"--help"}).text, std::regex("--([a-z-]+)"));
+  for (const char* not_a_key : {"config", "help", "version"}) keys.erase(not_a_key);
+  return keys;
 }
 
 }  // namespace
@@ -88,6 +104,43 @@ BOOST_AUTO_TEST_CASE(numbers_out_of_range_are_refused) {
 BOOST_AUTO_TEST_CASE(relative_paths_are_refused) {
   BOOST_TEST(ended({"--state-directory", "state"}).code != 0);
   BOOST_TEST(ended({"--socket", "control.sock"}).code != 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_storage_key_is_ecc_or_rsa_at_a_persistent_handle_of_the_owner) {
+  const ConfigFile file("storage-key = rsa\nstorage-key-handle = 0x81020000\n");
+  const Config config = accepted({}, file.path);
+  BOOST_TEST((config.storage_key == keys::tpm::StorageAlgorithm::rsa_2048));
+  BOOST_TEST(config.storage_key_handle == 0x81020000U);
+  BOOST_TEST((accepted({}).storage_key == keys::tpm::StorageAlgorithm::ecc_p256));
+  for (const char* wrong : {"0x80FFFFFF", "0x817FFF01", "0x81020000x", "first", ""}) BOOST_TEST_CONTEXT(wrong) {
+      BOOST_TEST(ended({"--storage-key-handle", wrong}).code != 0);
+    }
+  BOOST_TEST(ended({"--storage-key", "dsa"}).code != 0);
+}
+
+// The file says of itself that its lines with a # are the defaults.
+BOOST_AUTO_TEST_CASE(the_shipped_file_shows_every_default_and_nothing_else) {
+  std::string uncommented;
+  std::set<std::string> shown;
+  std::ifstream shipped(VOLCRYPT_TEST_DATA "/../../systemd/volcryptd.conf");
+  const std::regex setting("# ([a-z-]+) = (.*)");
+  for (std::string line; std::getline(shipped, line);) {
+    std::smatch found;
+    if (!std::regex_match(line, found, setting)) continue;
+    shown.insert(found[1]);
+    uncommented += found[1].str() + " = \"" + found[2].str() + "\"\n";
+  }
+  BOOST_TEST(shown == keys_of_help(), boost::test_tools::per_element());
+  const ConfigFile file(uncommented);
+  BOOST_TEST((accepted({}, file.path) == Config{}));
+}
+
+BOOST_AUTO_TEST_CASE(the_manual_page_explains_every_key_and_no_other) {
+  std::ifstream page(VOLCRYPT_TEST_DATA "/../../agent/cli/volcryptd.8.scd");
+  const std::string text((std::istreambuf_iterator<char>(page)), {});
+  std::set<std::string> explained = options_in(text, std::regex("\\*--([a-z-]+)\\*"));
+  for (const char* not_a_key : {"config", "help", "version"}) explained.erase(not_a_key);
+  BOOST_TEST(explained == keys_of_help(), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(help_and_version_end_with_success) {

@@ -128,6 +128,13 @@ bool says_nothing_of_the_chip(const Error& error) {
   return code == 0 || is_warning(code);
 }
 
+std::string way_out(StorageAlgorithm algorithm) {
+  const std::string others = "use another TPM, or software protection.";
+  if (algorithm == StorageAlgorithm::rsa_2048) return others;
+  return "set storage-key = rsa in volcryptd.conf and restart volcryptd (some chips fail at elliptic curves alone), " +
+         others;
+}
+
 }  // namespace
 
 void self_test(ESYS_CONTEXT* esys, const TpmFacts& facts, StorageAlgorithm algorithm) {
@@ -145,7 +152,7 @@ void self_test(ESYS_CONTEXT* esys, const TpmFacts& facts, StorageAlgorithm algor
     if (error.code() == errc::tpm_absent || says_nothing_of_the_chip(error)) throw;
     throw Error(errc::tpm_unsuitable,
                 {"use", "the TPM (" + facts.printed() + ")",
-                 std::string("Its self-test failed (") + error.what() + "): use another TPM, or software protection."});
+                 std::string("Its self-test failed (") + error.what() + "): " + way_out(algorithm)});
   }
 }
 

@@ -51,9 +51,10 @@ TPM2_HANDLE free_handle(const std::vector<TPM2_HANDLE>& taken, TPM2_HANDLE first
   for (TPM2_HANDLE handle = first; handle < first + handles_tried; ++handle) {
     if (std::find(taken.begin(), taken.end(), handle) == taken.end()) return handle;
   }
-  throw Error(errc::limit_exceeded,
-              {"keep the storage key in", "the TPM",
-               "Every persistent handle of our range is in use: remove objects, or set another first handle."});
+  throw Error(
+      errc::limit_exceeded,
+      {"keep the storage key in", "the TPM",
+       "Every persistent handle of our range is in use: remove objects, or set storage-key-handle in volcryptd.conf."});
 }
 
 StorageKey persist(ESYS_CONTEXT* esys, const Primary& primary, TPM2_HANDLE first) {

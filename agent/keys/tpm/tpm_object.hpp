@@ -48,6 +48,12 @@ class Held {
   void end() noexcept {
     if (handle_ != ESYS_TR_NONE) End(context_, std::exchange(handle_, ESYS_TR_NONE));
   }
+  // The TPM itself has ended it, as a session after its last use: what ESAPI keeps of it (a kilobyte) is freed, which
+  // ESAPI does not do by itself.
+  void ended() noexcept {
+    if (handle_ != ESYS_TR_NONE) Esys_TR_Close(context_, &handle_);
+    handle_ = ESYS_TR_NONE;
+  }
   ESYS_TR release() noexcept { return std::exchange(handle_, ESYS_TR_NONE); }
 
  private:

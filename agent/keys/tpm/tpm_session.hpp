@@ -24,7 +24,7 @@ class SaltedSession {
   // word, so only commands of our list get a handle; errc::invalid_argument for any other.
   ESYS_TR for_command(TPM2_CC command, Use use);
   // To be called after a successful command with Use::last.
-  void ended() noexcept { session_.release(); }
+  void ended() noexcept { session_.ended(); }
 
  private:
   ESYS_CONTEXT* esys_;
@@ -36,7 +36,7 @@ class PolicySession {
   explicit PolicySession(ESYS_CONTEXT* esys);
   // Ends with its one command when that succeeds: continueSession is clear from the start.
   ESYS_TR get() const noexcept { return session_.get(); }
-  void ended() noexcept { session_.release(); }
+  void ended() noexcept { session_.ended(); }
 
  private:
   Transient session_;
