@@ -14,7 +14,8 @@
 //   VOLCRYPT_FAIL_LOSES  "1": at the end by crash, after, torn or sliver, every write and truncation that no fsync
 //                        followed is taken back, as a drive's cache loses it; renames, links and unlinks stay (see
 //                        LOSES below)
-//   VOLCRYPT_FAIL_COUNT  a file that gets the number of steps at a normal end, as decimal text
+//   VOLCRYPT_FAIL_COUNT  a file that gets, at a normal end, the number of steps, as decimal text, and whether the step
+//                        that fails was reached, 0 or 1
 //   VOLCRYPT_FAIL_TRACE  a file that gets one line per step, for people
 // Steps are counted from the program's start, over all threads, in the order they are made.
 // LOSES takes back content only: a rename whose directory was not flushed is another failure, see "crash" before it.
@@ -288,7 +289,7 @@ int name_step(const char* what, const std::string& path, Call call) {
 
 struct Report {
   ~Report() {
-    if (!plan().count_file.empty()) append(plan().count_file, std::to_string(steps) + "\n", O_TRUNC);
+    if (!plan().count_file.empty()) append(plan().count_file, std::to_string(steps) + (plan().at > 0 && steps >= plan().at ? " 1\n" : " 0\n"), O_TRUNC);
   }
 } report;
 

@@ -16,6 +16,7 @@ struct Failpoint {
 };
 
 std::ostream& operator<<(std::ostream& out, const Failpoint& failpoint);
+bool ends_the_program(const Failpoint& failpoint);
 
 inline constexpr int crash_status = 86;  // the exit status of a program that was ended at its failpoint
 
@@ -24,7 +25,9 @@ struct FailingProgram {
   std::string directory;
   std::vector<std::string> command;
 
-  int run(const Failpoint& failpoint) const;  // its exit status; throws if a signal ended it
+  // Its exit status. Throws if a signal ended it, and when it never came to the step, or went on from a step that must
+  // end it: a test of a failure that did not happen shows nothing.
+  int run(const Failpoint& failpoint) const;
   long count_steps() const;                   // runs it to its normal end, without a failure
 };
 

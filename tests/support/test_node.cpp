@@ -1,6 +1,8 @@
 // TestNode, see test_node.hpp.
 #include "tests/support/test_node.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/keys/authority.hpp"
 #include "agent/keys/software_kek_store.hpp"
@@ -10,6 +12,27 @@ namespace volcrypt::test {
 namespace {
 
 using keys::Protection;
+using namespace std::chrono_literals;
+
+// Quick to try again; and a lease that is never renewed, so that a slow machine makes the same writes as a fast one.
+constexpr auto shortest = 1ms, longest = 4ms;
+
+cluster::DriverOptions quick() {
+  cluster::DriverOptions options;
+  options.first_pause = shortest;
+  options.longest_pause = longest;
+  options.lease_ttl = 24h;
+  return options;
+}
+
+asio::awaitable<void> doze(std::chrono::milliseconds time) {
+  asio::steady_timer timer(co_await asio::this_coro::executor, time);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+bool rests(const cluster::EncryptionState& state) {
+  return state.rotation == cluster::RotationPhase::NoRotation && state.distributing == 0 && state.retiring.empty();
+}
 
 std::unique_ptr<keys::Keyring> software(const std::string& directory) {
   return std::make_unique<keys::Keyring>(std::make_unique<keys::SoftwareKekStore>(directory + "/software"),
@@ -26,7 +49,8 @@ TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen)
       pin(directory + "/pin.json", files),
       node_file(directory + "/node.json", files),
       volumes({{}, {}, directory}, store, keys, worker, devices),
-      member({store, keys, pin, node_file, files, volumes, directory + "/recovery"}, "node1") {
+      member({store, keys, pin, node_file, files, volumes, directory + "/recovery"}, "node1"),
+      cluster(store, member, pin, Protection::software, quick()) {
   await(node_file.load());
   const auto pinned = await(pin.read());
   if (!pinned) {
@@ -98,6 +122,24 @@ void TestNode::make_kek(cluster::Generation generation) {
 cluster::EncryptionState TestNode::state() {
   const auto entry = await(store.get(std::string(cluster::store_key::encryption)));
   return cluster::parse_encryption_state(entry.value().value);
+}
+
+void TestNode::start() {
+  await(volumes.start());
+  await(member.prove_kept_keys());
+  await(cluster.start());
+}
+
+bool TestNode::come_to_rest() {
+  const auto limit = std::chrono::steady_clock::now() + 120s;
+  for (int held_up = 0; held_up < 10;) {
+    const cluster::RotationView view = await(cluster.rotation());
+    if (rests(view.state)) return true;
+    held_up = view.waiting_for.empty() ? 0 : held_up + 1;
+    await(doze(longest));
+    if (std::chrono::steady_clock::now() > limit) throw std::logic_error("the coordinator neither rests nor says why");
+  }
+  return false;
 }
 
 void TestNode::make_current(cluster::Generation generation) {

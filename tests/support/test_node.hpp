@@ -1,6 +1,6 @@
-// TestNode: one node on plain files: software keys, SQLite store, VolumeService over FileDevices; cluster made,
-// encryption enabled, without daemon or sockets. Its directory can be opened again by another TestNode: that is a
-// restart.
+// TestNode: one node on plain files: software keys, SQLite store, VolumeService over FileDevices, the coordinator;
+// cluster made, encryption enabled, without daemon or sockets. Its directory can be opened again by another TestNode:
+// that is a restart.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "agent/cluster/cluster_service.hpp"
 #include "agent/cluster/local_pin.hpp"
 #include "agent/cluster/sqlite_store.hpp"
 #include "agent/keys/node_keys.hpp"
@@ -71,6 +72,10 @@ class TestNode {
   }
 
   cluster::EncryptionState state();
+  // What the daemon does at its start: volumes, proofs, then what the coordinator left undone.
+  void start();
+  // Until the coordinator has nothing left to do. False: it cannot go on by itself, and says why in rotation().
+  bool come_to_rest();
   // What the coordinator does, by hand: the tests decide where it stops.
   void make_current(cluster::Generation generation);  // create, prove, current; the old one previous
   void forget(cluster::Generation generation);        // no longer previous, and retired
@@ -88,6 +93,7 @@ class TestNode {
   runtime::Worker worker{"devices", 4};
   volumes::VolumeService volumes;
   LocalMember member;
+  cluster::ClusterService cluster;
 
  private:
   void make_cluster();
