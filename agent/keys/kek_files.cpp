@@ -215,6 +215,7 @@ std::optional<IdentityRequest> KekFiles::binding() const {
 }
 
 bool KekFiles::bind(const IdentityRequest& request) {
+  runtime::make_directory_durably(directory_);  // the first of all writes here; a start must not fail for it
   const auto bound = binding();
   if (bound && *bound == request) return false;
   if (bound && file("approvals").exists()) {

@@ -114,8 +114,8 @@ void at_every_step(const PreparedNode& prepared, const std::string& verb, const 
   BOOST_REQUIRE(steps > 10);
   long run = 0, all = 0;
   for (long step = 1; step <= steps; ++step) {
-    for (const Failpoint& failpoint : std::vector<Failpoint>{
-             {step, "eio"}, {step, "enospc", true}, {step, "crash", false, true}, {step, "torn"}}) {
+    for (const Failpoint& failpoint :
+         std::vector<Failpoint>{{step, "eio"}, {step, "enospc", true}, {step, "crash", false, true}, {step, "torn"}}) {
       const bool is_run = all++ % stride == step % stride || step == 1 || step == steps;
       if (!is_run) continue;
       ++run;

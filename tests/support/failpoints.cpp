@@ -27,6 +27,7 @@ std::vector<std::string> environment_for(const std::string& directory, const Fai
   variables.push_back("VOLCRYPT_FAIL_HOW=" + failpoint.how);
   variables.push_back(std::string("VOLCRYPT_FAIL_STAYS=") + (failpoint.stays ? "1" : "0"));
   variables.push_back(std::string("VOLCRYPT_FAIL_LOSES=") + (failpoint.loses ? "1" : "0"));
+  variables.push_back(std::string("VOLCRYPT_FAIL_FORGETS=") + (failpoint.forgets ? "1" : "0"));
   variables.push_back("VOLCRYPT_FAIL_COUNT=" + count_file());
   // The sanitizer's library wants to be first; being second behind ours is good enough.
   variables.push_back("ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0");
@@ -77,13 +78,15 @@ bool ends_the_program(const Failpoint& failpoint) {
 
 std::ostream& operator<<(std::ostream& out, const Failpoint& failpoint) {
   return out << failpoint.how << " at step " << failpoint.at << (failpoint.stays ? ", stays" : "")
-             << (failpoint.loses ? ", loses what is not flushed" : "");
+             << (failpoint.loses ? ", loses contents that are not flushed" : "")
+             << (failpoint.forgets ? ", forgets names that are not flushed" : "");
 }
 
 int FailingProgram::run(const Failpoint& failpoint) const {
   std::vector<std::string> variables = environment_for(directory, failpoint);
   std::vector<std::string> words = command;
   std::filesystem::remove(count_file());
+  std::filesystem::remove_all(directory + ".names");
   pid_t child = 0;
   int failure = ::posix_spawn(&child, command.front().c_str(), nullptr, nullptr, pointers(words).data(),
                               pointers(variables).data());
@@ -104,11 +107,17 @@ long FailingProgram::count_steps() const {
 }
 
 std::vector<Failpoint> ways_to_fail(long at) {
-  return {{at, "eio"},    {at, "eio", true},
-          {at, "enospc"}, {at, "enospc", true},
-          {at, "crash"},  {at, "crash", false, true},
-          {at, "after"},  {at, "after", false, true},
-          {at, "torn"},   {at, "sliver"},
+  return {{at, "eio"},
+          {at, "eio", true},
+          {at, "enospc"},
+          {at, "enospc", true},
+          {at, "crash"},
+          {at, "crash", false, true},
+          {at, "crash", false, true, true},
+          {at, "after"},
+          {at, "after", false, true},
+          {at, "torn"},
+          {at, "sliver"},
           {at, "short"}};
 }
 
