@@ -9,16 +9,20 @@ namespace {
 
 const std::vector<std::string> drives{"vdb"};
 
+std::vector<std::string> command(const Prepared& prepared, const char* verb) {
+  return {VOLCRYPT_VOLUMES_SCENARIO, prepared.used, verb, "vdb"};
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(volumes_crash)
 
 BOOST_AUTO_TEST_CASE(a_create_that_fails_anywhere_leaves_nothing_or_a_volume_that_opens) {
-  const PreparedNode prepared([](const std::string& directory) {
+  const Prepared prepared([](const std::string& directory) {
     enabled_with({})(directory);
     make_drive(directory, "vdb");
   });
-  at_every_step(prepared, "create", drives, [&](int status) {
+  at_every_step(prepared, command(prepared, "create"), [&](int status) {
     StartedAgain after(prepared.used, drives);
     const bool made = after.attached() == 1;
     BOOST_TEST((made || after.nothing()));
@@ -31,8 +35,8 @@ BOOST_AUTO_TEST_CASE(a_create_that_fails_anywhere_leaves_nothing_or_a_volume_tha
 }
 
 BOOST_AUTO_TEST_CASE(an_erase_that_fails_anywhere_leaves_the_volume_or_nothing) {
-  const PreparedNode prepared(enabled_with(drives));
-  at_every_step(prepared, "erase", drives, [&](int status) {
+  const Prepared prepared(enabled_with(drives));
+  at_every_step(prepared, command(prepared, "erase"), [&](int status) {
     StartedAgain after(prepared.used, drives);
     const bool lives = after.attached() == 1;
     BOOST_TEST((lives || after.nothing()));

@@ -20,8 +20,12 @@ Names look_at_what_is_left(const std::string& directory) {
   return keys.names();
 }
 
-void resume(const PreparedNode& prepared) {
-  const FailingProgram program{prepared.used, {VOLCRYPT_VOLUMES_SCENARIO, prepared.used, "resume", "vdb", "vdc"}};
+std::vector<std::string> command(const Prepared& prepared, const char* verb) {
+  return {VOLCRYPT_VOLUMES_SCENARIO, prepared.used, verb, "vdb", "vdc"};
+}
+
+void resume(const Prepared& prepared) {
+  const FailingProgram program{prepared.used, command(prepared, "resume")};
   BOOST_TEST(program.run({}) == 0);
 }
 
@@ -31,7 +35,7 @@ std::set<Generation> numbers_of(const Names& names) {
   return numbers;
 }
 
-void check_rest(const PreparedNode& prepared, const Names& before) {
+void check_rest(const Prepared& prepared, const Names& before) {
   StartedAgain after(prepared.used, drives);
   const cluster::EncryptionState state = after.node->state();
   const std::set<Generation> current{state.current};
@@ -61,8 +65,8 @@ void check_rest(const PreparedNode& prepared, const Names& before) {
 BOOST_AUTO_TEST_SUITE(volumes_crash_rotation)
 
 BOOST_AUTO_TEST_CASE(a_rotation_that_fails_anywhere_loses_no_volume_and_comes_to_rest_in_the_next_process) {
-  const PreparedNode prepared(enabled_with(drives));
-  at_every_step(prepared, "rotate", drives, [&](int status) {
+  const Prepared prepared(enabled_with(drives));
+  at_every_step(prepared, command(prepared, "rotate"), [&](int status) {
     const Names before = look_at_what_is_left(prepared.used);
     resume(prepared);
     check_rest(prepared, before);

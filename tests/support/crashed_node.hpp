@@ -1,5 +1,5 @@
-// A node that failed or was cut off at one step of a verb: how it is prepared, run into each of its failpoints, looked
-// at from persistent bytes alone, and started again. For tests over the program volumes_scenario.
+// A node of plain files that failed or was cut off at one step (failing_steps.hpp): how it is prepared, looked at from
+// persistent bytes alone, and started again.
 #pragma once
 
 #include <boost/test/unit_test.hpp>
@@ -11,37 +11,10 @@
 
 #include "agent/keys/dek_wrap.hpp"
 #include "agent/keys/software_kek_store.hpp"
-#include "tests/support/failpoints.hpp"
+#include "tests/support/failing_steps.hpp"
 #include "tests/support/volumes_fixture.hpp"
 
 namespace volcrypt::test {
-
-inline constexpr int said_so = 3;  // the program's exit status when its verb ended with an error
-
-// Under the address sanitizer each way of failing is tried at every third step, another third for each way.
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr long stride = 3;
-#else
-inline constexpr long stride = 1;
-#endif
-
-// A node's directory with drives in it; copied for each run.
-struct PreparedNode {
-  ScratchDirectory directory;
-  std::string whole = directory.path("whole"), used = directory.path("used");
-
-  // `make(directory)` fills it.
-  template <class Make>
-  explicit PreparedNode(Make make) {
-    std::filesystem::create_directory(whole);
-    make(whole);
-  }
-
-  void reset() const {
-    std::filesystem::remove_all(used);
-    std::filesystem::copy(whole, used, std::filesystem::copy_options::recursive);
-  }
-};
 
 // A cluster with encryption enabled and one volume on each of these drives, named as it.
 inline auto enabled_with(std::vector<std::string> drives) {
@@ -100,39 +73,5 @@ struct KeysOnDisk {
     return token.generation;
   }
 };
-
-// Runs the verb into each step and way of failing, each on a fresh copy; `check(status)` sees what it left. Tells how
-// many of how many were run.
-template <class Check>
-void at_every_step(const PreparedNode& prepared, const std::string& verb, const std::vector<std::string>& drives,
-                   Check check) {
-  std::vector<std::string> command{VOLCRYPT_VOLUMES_SCENARIO, prepared.used, verb};
-  command.insert(command.end(), drives.begin(), drives.end());
-  const FailingProgram program{prepared.used, command};
-  prepared.reset();
-  const long steps = program.count_steps();
-  BOOST_REQUIRE(steps > 10);
-  long run = 0, all = 0;
-  for (long step = 1; step <= steps; ++step) {
-    for (const Failpoint& failpoint :
-         std::vector<Failpoint>{{step, "eio"}, {step, "enospc", true}, {step, "crash", false, true}, {step, "torn"}}) {
-      const bool is_run = all++ % stride == step % stride || step == 1 || step == steps;
-      if (!is_run) continue;
-      ++run;
-      prepared.reset();
-      BOOST_TEST_CONTEXT(verb << ", " << failpoint) {
-        try {
-          const int status = program.run(failpoint);
-          const bool ended_as_it_may = ends_the_program(failpoint) || status == 0 || status == said_so;
-          BOOST_TEST(ended_as_it_may, "status " << status);
-          check(status);
-        } catch (const std::exception& error) {
-          BOOST_ERROR(error.what());
-        }
-      }
-    }
-  }
-  BOOST_TEST_MESSAGE(verb << ": " << steps << " steps; " << run << " of " << all << " failures were run");
-}
 
 }  // namespace volcrypt::test

@@ -4,7 +4,6 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "agent/cluster/keys_of_store.hpp"
-#include "agent/keys/authority.hpp"
 #include "agent/keys/software_kek_store.hpp"
 
 namespace volcrypt::test {
@@ -41,7 +40,7 @@ std::unique_ptr<keys::Keyring> software(const std::string& directory) {
 
 }  // namespace
 
-TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen)
+TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen, Without without)
     : directory(std::move(where)),
       devices(std::move(seen)),
       store(directory + "/store.db"),
@@ -52,54 +51,29 @@ TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen)
       member({store, keys, pin, node_file, files, volumes, directory + "/recovery"}, "node1"),
       cluster(store, member, pin, Protection::software, quick()) {
   await(node_file.load());
+  if (node_file.known() && node_file.known()->protection) keys.choose(*node_file.known()->protection);
+  if (node_file.known()) volumes.known_as(node_file.known()->identity.node);
   const auto pinned = await(pin.read());
-  if (!pinned) {
-    make_cluster();
-  } else {
-    if (node_file.known()->protection) keys.choose(*node_file.known()->protection);
-    volumes.known_as(node_file.known()->identity.node);
+  if (pinned) {
     volumes.joined(pinned->pin.cluster);
+  } else if (without == Without::make_one) {
+    become_cluster(Administrators());
+    enable();
   }
 }
 
 TestNode::~TestNode() = default;
 
-void TestNode::make_cluster() {
-  const Uuid cluster = Uuid::random(), node = Uuid::random();
-  const auto authority = keys::AdminKey::generate(keys::AdminKey::Purpose::authority, cluster);
-  const auto recovery = keys::AdminKey::generate(keys::AdminKey::Purpose::recovery, cluster);
-  const keys::IdentityRequest request{authority.public_der(), cluster, node};
-  const keys::NodeIdentity identity =
-      await(keys.of(Protection::software).with("identity", [request](keys::KekStore& kek_store) {
-        return kek_store.identity(request);
-      }));
-  await(node_file.enrolled(request));
+void TestNode::become_cluster(const Administrators& administrators) {
+  if (await(cluster.membership())) return;  // volcryptctl asks first, too
+  const keys::IdentityRequest request = administrators.request();
+  const control::EnrolledNode enrolled = await(services.enrol(request));
+  await(services.init_cluster(administrators.admit(request.node, enrolled.software)));
+}
 
-  cluster::Membership membership;
-  membership.cluster = cluster;
-  membership.cluster_name = "test";
-  membership.authority_public = authority.public_der();
-  membership.recovery_point = recovery.public_point();
-  cluster::MemberEntry self;
-  self.node = node;
-  self.name = "node1";
-  self.software = identity;
-  self.software_approvals = keys::approve_node(authority, {identity, node, 1, recovery.public_point(), {}, {}});
-  membership.members = {self};
-  const std::string document = cluster::to_json(membership);
-  await(member.adopt_membership({document, authority.sign(cluster::signing_input(document))}));
-
-  cluster::EncryptionState state;
-  state.feature_flag = true;
-  state.phase = cluster::EncryptionPhase::Enabling;
-  state.protection = Protection::software;
-  state.highest_used = state.distributing = 1;
-  put_state(state);
-  make_kek(1);
-  state.phase = cluster::EncryptionPhase::Enabled;
-  state.current = 1;
-  state.distributing = 0;
-  put_state(state);
+void TestNode::enable() {
+  await(cluster.set_feature_flag());
+  await(cluster.enable(Protection::software));
 }
 
 void TestNode::put(const std::string& key, std::string value) {
@@ -124,6 +98,7 @@ cluster::EncryptionState TestNode::state() {
   return cluster::parse_encryption_state(entry.value().value);
 }
 
+// volumes.start() needs no cluster: it finds nothing then.
 void TestNode::start() {
   await(volumes.start());
   await(member.prove_kept_keys());

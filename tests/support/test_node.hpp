@@ -13,7 +13,9 @@
 #include "agent/cluster/sqlite_store.hpp"
 #include "agent/keys/node_keys.hpp"
 #include "agent/local_member.hpp"
+#include "agent/node_services.hpp"
 #include "agent/volumes/volume_service.hpp"
+#include "tests/support/administrators.hpp"
 #include "tests/support/await.hpp"
 #include "tests/support/file_devices.hpp"
 
@@ -62,8 +64,10 @@ class SwitchedStore final : public cluster::Store {
 
 class TestNode {
  public:
-  // Makes cluster, keys and approvals in `directory` the first time; opens them afterwards.
-  explicit TestNode(std::string directory, std::shared_ptr<FileDevices> devices);
+  // A node without a cluster makes one and enables it, or is left for the test to do so.
+  enum class Without { make_one, leave };
+  // Opens what is in `directory`.
+  TestNode(std::string directory, std::shared_ptr<FileDevices> devices, Without cluster = Without::make_one);
   ~TestNode();
 
   template <class T>
@@ -72,6 +76,9 @@ class TestNode {
   }
 
   cluster::EncryptionState state();
+  // What an operator does with `cluster init`, and then to enable encryption. Both may be repeated until they succeed.
+  void become_cluster(const Administrators& administrators);
+  void enable();
   // What the daemon does at its start: volumes, proofs, then what the coordinator left undone.
   void start();
   // Until the coordinator has nothing left to do. False: it cannot go on by itself, and says why in rotation().
@@ -94,9 +101,10 @@ class TestNode {
   volumes::VolumeService volumes;
   LocalMember member;
   cluster::ClusterService cluster;
+  runtime::Metrics metrics;
+  NodeServices services{{cluster, member, pin, node_file, keys, volumes, metrics, [] {}}};
 
  private:
-  void make_cluster();
   void put(const std::string& key, std::string value);
   void make_kek(cluster::Generation generation);
   void put_state(const cluster::EncryptionState& state);
