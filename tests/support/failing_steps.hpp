@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tests/support/failpoints.hpp"
-#include "tests/support/volume_image.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 namespace volcrypt::test {
 
@@ -23,8 +23,8 @@ inline constexpr long stride = 1;
 
 // A directory to start from; copied for each run.
 struct Prepared {
-  ScratchDirectory directory;
-  std::string whole = directory.path("whole"), used = directory.path("used");
+  tests::TemporaryDirectory directory;
+  std::string whole = directory.path() / "whole", used = directory.path() / "used";
 
   // `make(directory)` fills it.
   template <class Make>
@@ -57,10 +57,10 @@ void at_every_step(const Prepared& prepared, const std::vector<std::string>& com
   prepared.reset();
   const long steps = program.count_steps();
   BOOST_REQUIRE(steps > 10);
+  check(0);
   long run = 0, all = 0;
   for (long step = 1; step <= steps; ++step) {
-    for (const Failpoint& failpoint :
-         std::vector<Failpoint>{{step, "eio"}, {step, "enospc", true}, {step, "crash", false, true}, {step, "torn"}}) {
+    for (const Failpoint& failpoint : failures_at(step)) {
       const bool is_run = all++ % stride == step % stride || step == 1 || step == steps;
       if (!is_run) continue;
       ++run;
