@@ -10,7 +10,7 @@ namespace {
 
 using cluster::Generation;
 
-const std::vector<std::string> drives{"vdb", "vdc"};
+const std::vector<std::string> drives{"vdb"};
 using Names = std::map<Generation, Bytes>;
 
 // Before anything is repaired or resumed.
@@ -21,7 +21,7 @@ Names look_at_what_is_left(const std::string& directory) {
 }
 
 std::vector<std::string> command(const Prepared& prepared, const char* verb) {
-  return {VOLCRYPT_VOLUMES_SCENARIO, prepared.used, verb, "vdb", "vdc"};
+  return {VOLCRYPT_VOLUMES_SCENARIO, prepared.used, verb, "vdb"};
 }
 
 void resume(const Prepared& prepared) {
