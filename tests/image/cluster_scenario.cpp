@@ -17,6 +17,22 @@ std::string content_of(const char* file) {
   return {bytes.begin(), bytes.end()};
 }
 
+// As volcryptctl, which may stop to wait: enabling goes on as long as its coordinator tries again.
+void enable(TestNode& node) {
+  node.await(node.cluster.set_feature_flag());
+  bool ended = false;
+  std::exception_ptr failure;
+  boost::asio::co_spawn(node.loop, node.cluster.enable(volcrypt::keys::Protection::software),
+                        [&](std::exception_ptr error) {
+                          failure = error;
+                          ended = true;
+                        });
+  while (!ended) {
+    if (!node.come_to_rest() && !ended) throw std::runtime_error(node.await(node.cluster.rotation()).waiting_for);
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
 void perform(TestNode& node, const std::string& verb, const char* file) {
   node.start();
   if (verb == "enrol") {
@@ -24,7 +40,7 @@ void perform(TestNode& node, const std::string& verb, const char* file) {
   } else if (verb == "init") {
     node.await(node.services.init_cluster(volcrypt::cluster::parse_signed_membership(content_of(file))));
   } else {
-    node.enable();
+    enable(node);
   }
   if (!node.come_to_rest()) throw std::runtime_error(node.await(node.cluster.rotation()).waiting_for);
 }

@@ -95,7 +95,7 @@ void TestNode::make_kek(cluster::Generation generation) {
 
 cluster::EncryptionState TestNode::state() {
   const auto entry = await(store.get(std::string(cluster::store_key::encryption)));
-  return cluster::parse_encryption_state(entry.value().value);
+  return entry ? cluster::parse_encryption_state(entry->value) : cluster::EncryptionState{};
 }
 
 // volumes.start() needs no cluster: it finds nothing then.

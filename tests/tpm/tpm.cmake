@@ -22,3 +22,6 @@ volcrypt_test(NAME tpm_crash UNTHREADED TIER tpm
               SOURCES tpm_crash.cpp ${tpm_support} LIBS volcrypt_tpm volcrypt_failing_program)
 target_compile_definitions(tpm_crash PRIVATE VOLCRYPT_TPM_SCENARIO="$<TARGET_FILE:tpm_scenario>")
 add_dependencies(tpm_crash tpm_scenario)
+if(TEST tpm_crash AND EXISTS /dev/shm)
+  set_property(TEST tpm_crash APPEND PROPERTY ENVIRONMENT "TMPDIR=/dev/shm")
+endif()
