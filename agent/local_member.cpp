@@ -2,6 +2,7 @@
 #include "agent/local_member.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/runtime/durable_file.hpp"
@@ -18,6 +19,7 @@ using keys::Protection;
 
 constexpr std::chrono::seconds file_deadline{10};
 constexpr std::size_t blob_limit = 64 * 1024;
+constexpr std::array both_protections{Protection::software, Protection::tpm};
 
 std::vector<keys::RecoveryBlob> read_blobs(const std::filesystem::path& directory) {
   std::vector<keys::RecoveryBlob> blobs;
@@ -147,7 +149,7 @@ asio::awaitable<keys::KekRecord> LocalMember::create_kek(Generation generation) 
       co_await keyring.with("duplicate KEK generation " + number + " to the recovery key", do_duplicate_to_recovery);
   const std::string text = cluster::to_json(blob);
   const auto do_write_durably = [file = recovery_file(generation), text] {
-    std::filesystem::create_directories(file.parent_path());
+    runtime::make_directory_durably(file.parent_path());
     runtime::write_durably(file, as_bytes(text));
   };
   co_await parts_.files.run("keep the recovery blob", file_deadline, do_write_durably);
@@ -180,8 +182,13 @@ asio::awaitable<void> LocalMember::retire_kek(Generation generation) {
   if (used.contains(generation))
     throw Error(errc::wrong_state,
                 {"retire", "KEK generation " + std::to_string(generation), "A volume of this node still needs it."});
+  // In both key stores: a number burnt in an enabling that was called off may lie where the cluster chose again, and
+  // after a restart nothing may be chosen at all. Needs files alone, also where the TPM is absent.
   const auto do_destroy = [generation](KekStore& store) { store.destroy(generation); };
-  co_await parts_.keys.chosen().with("destroy KEK generation " + std::to_string(generation), do_destroy);
+  for (const Protection protection : both_protections) {
+    if (parts_.keys.has(protection))
+      co_await parts_.keys.of(protection).with("destroy KEK generation " + std::to_string(generation), do_destroy);
+  }
   proof_.forget(generation);
   // The recovery key must not open what nobody else can open any more.
   const auto do_remove_durably = [file = recovery_file(generation)] { runtime::remove_durably(file); };

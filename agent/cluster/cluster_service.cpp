@@ -136,9 +136,12 @@ asio::awaitable<void> ClusterService::init(SignedMembership membership) {
     failure = std::current_exception();
   }
   if (failure && repeated) std::rethrow_exception(failure);
-  if (failure) {  // nothing depends on the document yet
+  if (failure) {
+    // Where the pin stands in spite of it the cluster exists, and the next verb or start does the rest: without its
+    // document this node would belong to a cluster that nobody knows. Otherwise nothing depends on the document yet.
+    const auto stands = co_await state.pin.read();
     const auto stored = co_await state.stored(store_key::membership);
-    if (stored && stored->value == value) {
+    if (!stands && stored && stored->value == value) {
       co_await state.store.commit(removing(*stored));
     }
     std::rethrow_exception(failure);

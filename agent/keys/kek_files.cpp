@@ -215,11 +215,16 @@ std::optional<IdentityRequest> KekFiles::binding() const {
 }
 
 bool KekFiles::bind(const IdentityRequest& request) {
+  runtime::make_directory_durably(directory_);  // the first of all writes here; a start must not fail for it
   const auto bound = binding();
   if (bound && *bound == request) return false;
-  if (bound && file("approvals").exists()) {
-    throw Error(errc::wrong_state, {"bind", "this node's keys to another cluster",
-                                    "They belong to cluster " + bound->cluster.str() + "."});
+  KeptFile approved = file("approvals");
+  if (bound && approved.exists()) {
+    if (!generations().empty() || read_retired(file("retired")).highest != 0) {
+      throw Error(errc::wrong_state, {"bind", "this node's keys to another cluster",
+                                      "They belong to cluster " + bound->cluster.str() + "."});
+    }
+    approved.destroy();  // of a `cluster init` that came to nothing
   }
   file("binding").write(as_bytes(to_json(request)));
   return true;

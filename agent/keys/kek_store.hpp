@@ -89,7 +89,7 @@ class KekStore {
 
   virtual Protection protection() const = 0;
   // Makes this node's keys (once; the same request again is a no-op) and says who it is. Needs no approvals. May take
-  // seconds. Another request replaces the binding while nothing was adopted; after that it throws errc::wrong_state.
+  // seconds. Another request replaces binding and approvals while no KEK was ever made; then it throws wrong_state.
   virtual NodeIdentity identity(const IdentityRequest& request) = 0;
   // Checks the signatures and forms, stores them durably. Throws errc::bad_signature, errc::too_old (older epoch).
   virtual void adopt(const Approvals& approvals) = 0;

@@ -142,6 +142,16 @@ std::optional<Secret> read_secret_file(const fs::path& file, std::size_t limit) 
   return content;
 }
 
+void make_directory_durably(const fs::path& directory) {
+  int made = mkdir(directory.c_str(), 0700);
+  if (made != 0 && errno == ENOENT && directory.has_parent_path()) {
+    make_directory_durably(directory.parent_path());
+    made = mkdir(directory.c_str(), 0700);
+  }
+  if (made != 0 && errno != EEXIST) fail("make the directory", directory);
+  sync_directory(directory_of(directory));  // also when it was there: an earlier call may have failed here
+}
+
 void remove_durably(const fs::path& file) {
   if (unlink(file.c_str()) != 0) {
     if (errno == ENOENT) return;

@@ -26,6 +26,10 @@ std::optional<Bytes> read_file(const std::filesystem::path& file, std::size_t li
 // The same for a file whose content is a key. The bytes go straight into the Secret.
 std::optional<Secret> read_secret_file(const std::filesystem::path& file, std::size_t limit);
 
+// Makes it and what is missing above it, mode 0700, and fsyncs the directory that it is in: without that, a power cut
+// takes the new directory away with all that is in it. No error when it is there already.
+void make_directory_durably(const std::filesystem::path& directory);
+
 // Unlinks and fsyncs the directory. No error when the file is gone already.
 void remove_durably(const std::filesystem::path& file);
 

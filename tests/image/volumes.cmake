@@ -11,8 +11,16 @@ volcrypt_test(NAME volumes_image TIER image
               LIBS volcrypt_test_node)
 add_executable(volumes_scenario volumes_scenario.cpp)
 target_link_libraries(volumes_scenario PRIVATE volcrypt_test_node)
-volcrypt_test(NAME volumes_crash UNTHREADED TIER image TIMEOUT 1800 COST 1000
-              SOURCES volumes_crash.cpp ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
-              LIBS volcrypt_test_node volcrypt_failing_program)
-target_compile_definitions(volumes_crash PRIVATE VOLCRYPT_VOLUMES_SCENARIO="$<TARGET_FILE:volumes_scenario>")
-add_dependencies(volumes_crash volumes_scenario)
+add_executable(cluster_scenario cluster_scenario.cpp)
+target_link_libraries(cluster_scenario PRIVATE volcrypt_test_node)
+foreach(crash volumes_crash volumes_crash_rotation cluster_crash)
+  volcrypt_test(NAME ${crash} UNTHREADED TIER image TIMEOUT 1800 COST 1000
+                SOURCES ${crash}.cpp ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
+                LIBS volcrypt_test_node volcrypt_failing_program)
+  target_compile_definitions(${crash} PRIVATE VOLCRYPT_VOLUMES_SCENARIO="$<TARGET_FILE:volumes_scenario>"
+                                              VOLCRYPT_CLUSTER_SCENARIO="$<TARGET_FILE:cluster_scenario>")
+  add_dependencies(${crash} volumes_scenario cluster_scenario)
+  if(TEST ${crash} AND EXISTS /dev/shm)  # their thousands of fsyncs are counted, not waited for
+    set_property(TEST ${crash} APPEND PROPERTY ENVIRONMENT "TMPDIR=/dev/shm")
+  endif()
+endforeach()

@@ -14,7 +14,7 @@ struct Hung : test::NodeFixture {
   // Deadlines are minutes in a daemon; here they pass while one waits.
   void impatient() {
     node.reset();
-    node = std::make_unique<test::TestNode>(directory.path(), devices, 100ms);
+    node = std::make_unique<test::TestNode>(directory.path(), devices, test::TestNode::Without::make_one, 100ms);
   }
   ~Hung() { devices->answer_all(); }
 

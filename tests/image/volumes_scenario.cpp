@@ -1,25 +1,40 @@
-// The program that volumes_crash.cpp runs into failpoints: one verb on the node in DIRECTORY, whose drive is
-// DIRECTORY/vdb. Exit status 0: done; 3: the verb ended with an error and said so.
+// The program that volumes_crash.cpp and its neighbours run into failpoints: one verb on the node in DIRECTORY, whose
+// drives are files there. usage: volumes_scenario DIRECTORY VERB DRIVE...
+// Exit status 0: done; 3: the verb ended with an error and said so.
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/support/file_devices.hpp"
 #include "tests/support/test_node.hpp"
 
 namespace {
 
-void perform(volcrypt::test::TestNode& node, const std::string& verb, const std::string& drive) {
+using volcrypt::test::TestNode;
+
+void come_to_rest(TestNode& node) {
+  if (!node.come_to_rest()) throw std::runtime_error(node.await(node.cluster.rotation()).waiting_for);
+}
+
+// The real coordinator makes the KEK, has it proved, rewraps, counts and retires.
+void rotate(TestNode& node) {
+  node.start();
+  const auto wanted = node.await(node.cluster.rotate());
+  come_to_rest(node);
+  if (node.state().current != wanted) throw std::runtime_error("the rotation was called off");
+}
+
+void perform(TestNode& node, const std::string& verb, const std::string& drive) {
   if (verb == "create") {
-    node.create("data1", drive);
+    node.create("vdb", drive);
   } else if (verb == "erase") {
-    node.await(node.volumes.erase("data1"));
+    node.await(node.volumes.erase("vdb"));
   } else if (verb == "rotate") {
-    node.make_current(2);
-    const auto progress = node.await(node.volumes.rewrap_all(2));
-    // The coordinator retires nothing while a volume was not rewrapped.
-    if (progress.done != progress.total) throw std::runtime_error("a volume was not rewrapped");
-    node.forget(1);
+    rotate(node);
+  } else if (verb == "resume") {
+    node.start();
+    come_to_rest(node);
   } else {
     throw std::runtime_error("unknown verb " + verb);
   }
@@ -28,14 +43,17 @@ void perform(volcrypt::test::TestNode& node, const std::string& verb, const std:
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
-  const std::string directory = argv[1], drive = directory + "/vdb";
+  if (argc < 4) return 2;
+  const std::string directory = argv[1];
   try {
     const auto devices = std::make_shared<volcrypt::test::FileDevices>();
-    devices->plug(drive);
-    volcrypt::test::TestNode node(directory, devices);
-    perform(node, argv[2], drive);
+    for (int i = 3; i < argc; ++i) devices->plug(directory + "/" + argv[i]);
+    TestNode node(directory, devices);
+    perform(node, argv[2], directory + "/" + argv[3]);
     return 0;
+  } catch (const std::logic_error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 4;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 3;

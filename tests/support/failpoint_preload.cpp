@@ -1,6 +1,7 @@
 // A library for LD_PRELOAD that makes the N-th durable step of a program fail, or ends the program there as a power cut
 // would. A step is one call of write, pwrite, writev, pwritev, fsync, fdatasync, ftruncate, fallocate, rename, unlink,
-// link, or an open that creates or truncates, on a file below one directory. Not seen: mmap, io_uring, static programs.
+// link, mkdir, or an open that creates or truncates, on a file below one directory. Not seen: mmap, io_uring, static
+// programs.
 //   VOLCRYPT_FAIL_DIR    directory, an absolute path without symbolic links; steps elsewhere are not counted
 //   VOLCRYPT_FAIL_AT     the step that fails, from 1; 0 or unset: none fails
 //   VOLCRYPT_FAIL_HOW    "eio" (default), "enospc": the step is not done and fails with that errno
@@ -12,204 +13,27 @@
 //                        "short": the write is half done and says so; a right program goes on
 //   VOLCRYPT_FAIL_STAYS  "1": every later step fails too (eio, enospc), as on a dead drive or a full one
 //   VOLCRYPT_FAIL_LOSES  "1": at the end by crash, after, torn or sliver, every write and truncation that no fsync
-//                        followed is taken back, as a drive's cache loses it; renames, links and unlinks stay (see
-//                        LOSES below)
-//   VOLCRYPT_FAIL_COUNT  a file that gets the number of steps at a normal end, as decimal text
+//                        of the file followed is taken back, as a drive's cache loses it
+//   VOLCRYPT_FAIL_FORGETS  "1": so is every rename, link, unlink, new file and new directory that no fsync of its
+//                        directory followed, as a file system's journal loses it. DIRECTORY.names is used for that
+//   VOLCRYPT_FAIL_COUNT  a file that gets, at a normal end, the number of steps, as decimal text, and whether the step
+//                        that fails was reached, 0 or 1
 //   VOLCRYPT_FAIL_TRACE  a file that gets one line per step, for people
-// Steps are counted from the program's start, over all threads, in the order they are made.
-// LOSES takes back content only: a rename whose directory was not flushed is another failure, see "crash" before it.
-#include <dlfcn.h>
+// Here are the wrapped calls. Counting and failing: failpoint_steps; what is taken back: failpoint_journal.
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
-#include <mutex>
-#include <string>
 #include <vector>
 
+#include "tests/support/failpoint_steps.hpp"
+
+using namespace volcrypt::failpoint;
+
 namespace {
-
-constexpr int crash_status = 86;
-
-enum class How { error, crash, after, torn, sliver, shortened };
-
-constexpr std::size_t sector = 512;
-
-// What a write replaced, to be taken back at a crash.
-struct Before {
-  dev_t device;
-  ino_t inode;
-  std::string path;
-  off_t offset, file_size;
-  std::vector<char> bytes;
-};
-
-struct Plan {
-  std::string directory, count_file, trace_file;
-  long at = 0;
-  How how = How::error;
-  int error = EIO;
-  bool stays = false, loses = false;
-};
-
-std::string text_of(const char* variable) {
-  const char* text = ::getenv(variable);
-  return text ? text : "";
-}
-
-const Plan& plan() {
-  static const Plan& made = *[] {  // never destroyed, as unsynced()
-    Plan& plan = *new Plan;
-    plan.directory = text_of("VOLCRYPT_FAIL_DIR");
-    plan.count_file = text_of("VOLCRYPT_FAIL_COUNT");
-    plan.trace_file = text_of("VOLCRYPT_FAIL_TRACE");
-    plan.at = ::atol(text_of("VOLCRYPT_FAIL_AT").c_str());
-    std::string how = text_of("VOLCRYPT_FAIL_HOW");
-    if (how == "enospc") plan.error = ENOSPC;
-    if (how == "crash") plan.how = How::crash;
-    if (how == "after") plan.how = How::after;
-    if (how == "torn") plan.how = How::torn;
-    if (how == "sliver") plan.how = How::sliver;
-    if (how == "short") plan.how = How::shortened;
-    plan.stays = text_of("VOLCRYPT_FAIL_STAYS") == "1";
-    plan.loses = text_of("VOLCRYPT_FAIL_LOSES") == "1";
-    return &plan;
-  }();
-  return made;
-}
-
-std::recursive_mutex mutex;
-long steps = 0;
-std::vector<Before>& unsynced() {
-  static std::vector<Before>* list = new std::vector<Before>;  // never destroyed: programs write until the very end
-  return *list;
-}
-
-// The wrapped functions are reached by raw system calls, so that nothing here comes back to us.
-long raw_open(const char* path, int flags, mode_t mode = 0600) {
-  return ::syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode);
-}
-
-bool is_below(const std::string& path) {
-  const std::string& directory = plan().directory;
-  return !directory.empty() && path.compare(0, directory.size(), directory) == 0 &&
-         (path.size() == directory.size() || path[directory.size()] == '/');
-}
-
-std::string path_of(int fd) {
-  char link[64], path[PATH_MAX];
-  ::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-  ssize_t length = ::readlink(link, path, sizeof path);
-  return length > 0 ? std::string(path, static_cast<std::size_t>(length)) : std::string();
-}
-
-std::string path_at(int directory, const char* path) {
-  if (path[0] == '/') return path;
-  if (directory != AT_FDCWD) return path_of(directory) + "/" + path;
-  char here[PATH_MAX];
-  return (::getcwd(here, sizeof here) ? std::string(here) : std::string()) + "/" + path;
-}
-
-void append(const std::string& file, const std::string& text, int flags) {
-  long fd = raw_open(file.c_str(), O_WRONLY | O_CREAT | flags);
-  if (fd < 0) return;
-  ::syscall(SYS_write, fd, text.data(), text.size());
-  ::syscall(SYS_close, fd);
-}
-
-void take_back_unsynced() {
-  for (auto before = unsynced().rbegin(); before != unsynced().rend(); ++before) {
-    long fd = raw_open(before->path.c_str(), O_WRONLY);
-    struct stat facts {};
-    if (fd < 0) continue;  // unlinked since
-    if (::fstat(static_cast<int>(fd), &facts) == 0 && facts.st_ino == before->inode && facts.st_dev == before->device) {
-      ::syscall(SYS_pwrite64, fd, before->bytes.data(), before->bytes.size(), before->offset);
-      ::syscall(SYS_ftruncate, fd, before->file_size);
-    }
-    ::syscall(SYS_close, fd);
-  }
-}
-
-[[noreturn]] void crash() {
-  if (plan().loses) take_back_unsynced();
-  ::syscall(SYS_exit_group, crash_status);
-  __builtin_unreachable();
-}
-
-void remember(int fd, off_t offset, std::size_t length) {
-  struct stat facts {};
-  if (!plan().loses || ::fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode)) return;
-  Before before{facts.st_dev, facts.st_ino, path_of(fd), offset, facts.st_size, {}};
-  long readable = raw_open(before.path.c_str(), O_RDONLY);  // `fd` may be write-only
-  if (readable < 0) return;
-  before.bytes.resize(length);
-  ssize_t got = ::pread(static_cast<int>(readable), before.bytes.data(), length, offset);
-  before.bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-  ::syscall(SYS_close, readable);
-  unsynced().push_back(std::move(before));
-}
-
-void forget(int fd) {
-  struct stat facts {};
-  if (::fstat(fd, &facts) != 0) return;
-  std::erase_if(unsynced(), [&facts](const Before& before) {
-    return before.inode == facts.st_ino && before.device == facts.st_dev;
-  });
-}
-
-// Counts the step. False: it must fail with plan().error (errno is set).
-bool may_go_on(const char* what, const std::string& path, bool& is_the_step) {
-  ++steps;
-  is_the_step = steps == plan().at;
-  if (!plan().trace_file.empty())
-    append(plan().trace_file, std::to_string(steps) + " " + what + " " + path + "\n", O_APPEND);
-  if (is_the_step && plan().how == How::crash) crash();
-  bool fails = plan().how == How::error && plan().at > 0 && (is_the_step || (plan().stays && steps > plan().at));
-  if (fails) errno = plan().error;
-  return !fails;
-}
-
-bool cuts_and_crashes() { return plan().how == How::torn || plan().how == How::sliver; }
-
-// How much of a write of `length` bytes is done at the step.
-std::size_t part_of(std::size_t length) {
-  if (length <= 1) return length;
-  if (plan().how == How::torn || plan().how == How::shortened) return length / 2;
-  if (plan().how == How::sliver) return length / 8 < sector ? length / 8 : sector;
-  return length;
-}
-
-// For steps that are not writes: torn and sliver are a crash before, short means nothing.
-template <class Result, class Call>
-Result step(const char* what, const std::string& path, Call call) {
-  std::lock_guard lock(mutex);
-  bool is_the_step = false;
-  if (!may_go_on(what, path, is_the_step)) return static_cast<Result>(-1);
-  if (is_the_step && cuts_and_crashes()) crash();
-  Result result = call();
-  if (is_the_step && plan().how == How::after) crash();
-  return result;
-}
-
-// `put(length)` writes the first `length` bytes at `offset`.
-template <class Put>
-ssize_t write_step(const char* what, int fd, const std::string& path, off_t offset, std::size_t length, Put put) {
-  std::lock_guard lock(mutex);
-  bool is_the_step = false;
-  if (!may_go_on(what, path, is_the_step)) return -1;
-  remember(fd, offset, length);
-  ssize_t result = put(is_the_step ? part_of(length) : length);
-  if (is_the_step && (cuts_and_crashes() || plan().how == How::after)) crash();
-  return result;
-}
 
 off_t position(int fd) {
   int flags = ::fcntl(fd, F_GETFL);
@@ -244,7 +68,7 @@ int wrapped_sync(const char* what, int fd, long call) {
   std::string path = path_of(fd);
   auto sync = [=] {
     int result = static_cast<int>(::syscall(call, fd));
-    if (result == 0) forget(fd);
+    if (result == 0) flushed(fd);
     return result;
   };
   return is_below(path) ? step<int>(what, path, sync) : sync();
@@ -258,10 +82,13 @@ int wrapped_open(int directory, const char* path, int flags, mode_t mode) {
   bool exists = ::fstatat(directory, path, &facts, 0) == 0;
   bool changes = exists ? (flags & O_TRUNC) != 0 && facts.st_size > 0 : (flags & O_CREAT) != 0;
   if (!is_below(whole) || !changes) return open();
-  return step<int>(exists ? "open (truncate)" : "open (create)", whole, [&] {
-    long old = exists && plan().loses ? raw_open(whole.c_str(), O_RDONLY) : -1;
+  if (!exists)
+    return name_step(
+        "open (create)", whole, [&] { return NameChange::made(whole); }, open);
+  return step<int>("open (truncate)", whole, [&] {
+    long old = raw_open(whole.c_str(), O_RDONLY);
     if (old >= 0) {
-      remember(static_cast<int>(old), 0, static_cast<std::size_t>(facts.st_size));
+      remember_content(static_cast<int>(old), 0, static_cast<std::size_t>(facts.st_size));
       ::syscall(SYS_close, old);
     }
     return open();
@@ -275,22 +102,27 @@ int wrapped_truncate(int fd, off_t size) {
   return step<int>("ftruncate", path, [&] {
     struct stat facts {};
     if (::fstat(fd, &facts) == 0)
-      remember(fd, size < facts.st_size ? size : facts.st_size,
-               static_cast<std::size_t>(size < facts.st_size ? facts.st_size - size : 0));
+      remember_content(fd, size < facts.st_size ? size : facts.st_size,
+                       static_cast<std::size_t>(size < facts.st_size ? facts.st_size - size : 0));
     return truncate();
   });
 }
 
 template <class Call>
-int name_step(const char* what, const std::string& path, Call call) {
-  return is_below(path) ? step<int>(what, path, call) : call();
+int rename_step(const char* what, const std::string& from, const std::string& to, Call call) {
+  return name_step(
+      what, to, [&] { return NameChange::rename(from, to); }, call);
 }
-
-struct Report {
-  ~Report() {
-    if (!plan().count_file.empty()) append(plan().count_file, std::to_string(steps) + "\n", O_TRUNC);
-  }
-} report;
+template <class Call>
+int removal_step(const char* what, const std::string& path, Call call) {
+  return name_step(
+      what, path, [&] { return NameChange::removed(path); }, call);
+}
+template <class Call>
+int making_step(const char* what, const std::string& path, Call call) {
+  return name_step(
+      what, path, [&] { return NameChange::made(path); }, call);
+}
 
 mode_t mode_from(int flags, va_list arguments) {
   return flags & (O_CREAT | O_TMPFILE) ? static_cast<mode_t>(va_arg(arguments, unsigned)) : 0;
@@ -342,41 +174,37 @@ int ftruncate64(int fd, off64_t size) noexcept { return wrapped_truncate(fd, siz
 
 int fallocate(int fd, int mode, off_t offset, off_t length) {
   std::string path = path_of(fd);
-  return name_step("fallocate", path,
-                   [=] { return static_cast<int>(::syscall(SYS_fallocate, fd, mode, offset, length)); });
+  auto call = [=] { return static_cast<int>(::syscall(SYS_fallocate, fd, mode, offset, length)); };
+  return is_below(path) ? step<int>("fallocate", path, call) : call();
 }
 int fallocate64(int fd, int mode, off64_t offset, off64_t length) { return fallocate(fd, mode, offset, length); }
 
-int rename(const char* from, const char* to) noexcept {
-  return name_step("rename", path_at(AT_FDCWD, to),
-                   [=] { return static_cast<int>(::syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0)); });
-}
-int renameat(int from_directory, const char* from, int to_directory, const char* to) noexcept {
-  return name_step("renameat", path_at(to_directory, to), [=] {
-    return static_cast<int>(::syscall(SYS_renameat2, from_directory, from, to_directory, to, 0));
-  });
-}
 int renameat2(int from_directory, const char* from, int to_directory, const char* to, unsigned flags) noexcept {
-  return name_step("renameat2", path_at(to_directory, to), [=] {
+  return rename_step("rename", path_at(from_directory, from), path_at(to_directory, to), [=] {
     return static_cast<int>(::syscall(SYS_renameat2, from_directory, from, to_directory, to, flags));
   });
 }
-
-int unlink(const char* path) noexcept {
-  return name_step("unlink", path_at(AT_FDCWD, path), [=] { return static_cast<int>(::syscall(SYS_unlink, path)); });
+int renameat(int from_directory, const char* from, int to_directory, const char* to) noexcept {
+  return renameat2(from_directory, from, to_directory, to, 0);
 }
+int rename(const char* from, const char* to) noexcept { return renameat2(AT_FDCWD, from, AT_FDCWD, to, 0); }
+
 int unlinkat(int directory, const char* path, int flags) noexcept {
-  return name_step("unlinkat", path_at(directory, path),
-                   [=] { return static_cast<int>(::syscall(SYS_unlinkat, directory, path, flags)); });
+  return removal_step("unlink", path_at(directory, path),
+                      [=] { return static_cast<int>(::syscall(SYS_unlinkat, directory, path, flags)); });
 }
+int unlink(const char* path) noexcept { return unlinkat(AT_FDCWD, path, 0); }
 
-int link(const char* from, const char* to) noexcept {
-  return name_step("link", path_at(AT_FDCWD, to), [=] { return static_cast<int>(::syscall(SYS_link, from, to)); });
-}
 int linkat(int from_directory, const char* from, int to_directory, const char* to, int flags) noexcept {
-  return name_step("linkat", path_at(to_directory, to), [=] {
+  return making_step("link", path_at(to_directory, to), [=] {
     return static_cast<int>(::syscall(SYS_linkat, from_directory, from, to_directory, to, flags));
   });
+}
+int link(const char* from, const char* to) noexcept { return linkat(AT_FDCWD, from, AT_FDCWD, to, 0); }
+
+int mkdir(const char* path, mode_t mode) noexcept {
+  return making_step("mkdir", path_at(AT_FDCWD, path),
+                     [=] { return static_cast<int>(::syscall(SYS_mkdirat, AT_FDCWD, path, mode)); });
 }
 
 int open(const char* path, int flags, ...) {

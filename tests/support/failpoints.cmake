@@ -1,5 +1,6 @@
 # Failpoints: programs that fail or crash at each of their writes.
-add_library(volcrypt_failpoints SHARED ${CMAKE_CURRENT_LIST_DIR}/failpoint_preload.cpp)
+add_library(volcrypt_failpoints SHARED ${CMAKE_CURRENT_LIST_DIR}/failpoint_preload.cpp ${CMAKE_CURRENT_LIST_DIR}/failpoint_steps.cpp
+                                       ${CMAKE_CURRENT_LIST_DIR}/failpoint_journal.cpp ${CMAKE_CURRENT_LIST_DIR}/failpoint_plan.cpp)
 # It is loaded into programs with other sanitizers, or none.
 target_compile_options(volcrypt_failpoints PRIVATE -fno-sanitize=all -U_FORTIFY_SOURCE)
 target_link_options(volcrypt_failpoints PRIVATE -fno-sanitize=all)

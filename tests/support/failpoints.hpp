@@ -12,10 +12,12 @@ struct Failpoint {
   long at = 0;              // 0: nothing fails
   std::string how = "eio";  // "eio", "enospc", "crash", "after", "torn", "sliver", "short"
   bool stays = false;       // every later step fails too
-  bool loses = false;       // at a crash, what was not flushed is lost
+  bool loses = false;       // at a crash, what was not flushed is lost: contents
+  bool forgets = false;     // and so are names: renames, links, unlinks, new files and directories
 };
 
 std::ostream& operator<<(std::ostream& out, const Failpoint& failpoint);
+bool ends_the_program(const Failpoint& failpoint);
 
 inline constexpr int crash_status = 86;  // the exit status of a program that was ended at its failpoint
 
@@ -24,8 +26,10 @@ struct FailingProgram {
   std::string directory;
   std::vector<std::string> command;
 
-  int run(const Failpoint& failpoint) const;  // its exit status; throws if a signal ended it
-  long count_steps() const;                   // runs it to its normal end, without a failure
+  // Its exit status. Throws if a signal ended it, and when it never came to the step, or went on from a step that must
+  // end it: a test of a failure that did not happen shows nothing.
+  int run(const Failpoint& failpoint) const;
+  long count_steps() const;  // runs it to its normal end, without a failure
 };
 
 // Every way to fail at step `at`, for loops.

@@ -38,12 +38,17 @@ void nothing_works_before_approvals_are_adopted(const KekNodeMaker& maker) {
   BOOST_TEST(c.store->held().empty());
 }
 
-void identity_for_another_cluster_is_refused_once_something_was_adopted(const KekNodeMaker& maker) {
+void identity_for_another_cluster_is_refused_once_a_kek_was_made(const KekNodeMaker& maker) {
   Adopted c(maker);
   IdentityRequest other = c.request();
   other.cluster = Uuid::random();
-  BOOST_CHECK_EXCEPTION(c.store->identity(other), Error, because(errc::wrong_state));
+  c.store->identity(other);  // of an init that came to nothing
+  BOOST_CHECK_EXCEPTION(c.store->create(1), Error, because(errc::wrong_state));
+  c.identity = c.store->identity(c.request());
+  c.store->adopt(c.approve());
   c.store->create(1);
+  BOOST_CHECK_EXCEPTION(c.store->identity(other), Error, because(errc::wrong_state));
+  c.store->create(2);
 }
 
 void approvals_with_a_bad_signature_are_refused_and_change_nothing(const KekNodeMaker& maker) {
@@ -242,7 +247,7 @@ struct Named {
 constexpr Named checks[] = {
     VOLCRYPT_CHECK(identity_stays_the_same_over_restarts),
     VOLCRYPT_CHECK(nothing_works_before_approvals_are_adopted),
-    VOLCRYPT_CHECK(identity_for_another_cluster_is_refused_once_something_was_adopted),
+    VOLCRYPT_CHECK(identity_for_another_cluster_is_refused_once_a_kek_was_made),
     VOLCRYPT_CHECK(approvals_with_a_bad_signature_are_refused_and_change_nothing),
     VOLCRYPT_CHECK(approvals_of_another_authority_are_refused),
     VOLCRYPT_CHECK(approvals_of_an_older_epoch_are_refused),

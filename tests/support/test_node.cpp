@@ -1,10 +1,10 @@
 // TestNode, see test_node.hpp.
 #include "tests/support/test_node.hpp"
 
+#include <boost/asio/steady_timer.hpp>
 #include <filesystem>
 
 #include "agent/cluster/keys_of_store.hpp"
-#include "agent/keys/authority.hpp"
 #include "agent/keys/software_kek_store.hpp"
 
 namespace volcrypt::test {
@@ -12,6 +12,27 @@ namespace volcrypt::test {
 namespace {
 
 using keys::Protection;
+using namespace std::chrono_literals;
+
+// Quick to try again; and a lease that is never renewed, so that a slow machine makes the same writes as a fast one.
+constexpr auto shortest = 1ms, longest = 4ms;
+
+cluster::DriverOptions quick() {
+  cluster::DriverOptions options;
+  options.first_pause = shortest;
+  options.longest_pause = longest;
+  options.lease_ttl = 24h;
+  return options;
+}
+
+asio::awaitable<void> doze(std::chrono::milliseconds time) {
+  asio::steady_timer timer(co_await asio::this_coro::executor, time);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+bool rests(const cluster::EncryptionState& state) {
+  return state.rotation == cluster::RotationPhase::NoRotation && state.distributing == 0 && state.retiring.empty();
+}
 
 // What /run/volcrypt is to a daemon.
 std::string runtime_directory(const std::string& directory) {
@@ -26,7 +47,8 @@ std::unique_ptr<keys::Keyring> software(const std::string& directory) {
 
 }  // namespace
 
-TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen, std::chrono::milliseconds longest_call)
+TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen, Without without,
+                   std::chrono::milliseconds longest_call)
     : directory(std::move(where)),
       devices(std::move(seen)),
       store(directory + "/store.db"),
@@ -34,56 +56,32 @@ TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen, std::ch
       pin(directory + "/pin.json", files),
       node_file(directory + "/node.json", files),
       volumes({{}, {}, directory, runtime_directory(directory), longest_call}, store, keys, worker, devices),
-      member({store, keys, pin, node_file, files, volumes, directory + "/recovery"}, "node1") {
+      member({store, keys, pin, node_file, files, volumes, directory + "/recovery"}, "node1"),
+      cluster(store, member, pin, Protection::software, quick()) {
   await(node_file.load());
+  if (node_file.known() && node_file.known()->protection) keys.choose(*node_file.known()->protection);
+  if (node_file.known()) volumes.known_as(node_file.known()->identity.node);
   const auto pinned = await(pin.read());
-  if (!pinned) {
-    make_cluster();
-  } else {
-    if (node_file.known()->protection) keys.choose(*node_file.known()->protection);
-    volumes.known_as(node_file.known()->identity.node);
+  if (pinned) {
     volumes.joined(pinned->pin.cluster);
+  } else if (without == Without::make_one) {
+    become_cluster(Administrators());
+    enable();
   }
 }
 
 TestNode::~TestNode() = default;
 
-void TestNode::make_cluster() {
-  const Uuid cluster = Uuid::random(), node = Uuid::random();
-  const auto authority = keys::AdminKey::generate(keys::AdminKey::Purpose::authority, cluster);
-  const auto recovery = keys::AdminKey::generate(keys::AdminKey::Purpose::recovery, cluster);
-  const keys::IdentityRequest request{authority.public_der(), cluster, node};
-  const keys::NodeIdentity identity =
-      await(keys.of(Protection::software).with("identity", [request](keys::KekStore& kek_store) {
-        return kek_store.identity(request);
-      }));
-  await(node_file.enrolled(request));
+void TestNode::become_cluster(const Administrators& administrators) {
+  if (await(cluster.membership())) return;  // volcryptctl asks first, too
+  const keys::IdentityRequest request = administrators.request();
+  const control::EnrolledNode enrolled = await(services.enrol(request));
+  await(services.init_cluster(administrators.admit(request.node, enrolled.software)));
+}
 
-  cluster::Membership membership;
-  membership.cluster = cluster;
-  membership.cluster_name = "test";
-  membership.authority_public = authority.public_der();
-  membership.recovery_point = recovery.public_point();
-  cluster::MemberEntry self;
-  self.node = node;
-  self.name = "node1";
-  self.software = identity;
-  self.software_approvals = keys::approve_node(authority, {identity, node, 1, recovery.public_point(), {}, {}});
-  membership.members = {self};
-  const std::string document = cluster::to_json(membership);
-  await(member.adopt_membership({document, authority.sign(cluster::signing_input(document))}));
-
-  cluster::EncryptionState state;
-  state.feature_flag = true;
-  state.phase = cluster::EncryptionPhase::Enabling;
-  state.protection = Protection::software;
-  state.highest_used = state.distributing = 1;
-  put_state(state);
-  make_kek(1);
-  state.phase = cluster::EncryptionPhase::Enabled;
-  state.current = 1;
-  state.distributing = 0;
-  put_state(state);
+void TestNode::enable() {
+  await(cluster.set_feature_flag());
+  await(cluster.enable(Protection::software));
 }
 
 void TestNode::put(const std::string& key, std::string value) {
@@ -105,7 +103,26 @@ void TestNode::make_kek(cluster::Generation generation) {
 
 cluster::EncryptionState TestNode::state() {
   const auto entry = await(store.get(std::string(cluster::store_key::encryption)));
-  return cluster::parse_encryption_state(entry.value().value);
+  return entry ? cluster::parse_encryption_state(entry->value) : cluster::EncryptionState{};
+}
+
+// volumes.start() needs no cluster: it finds nothing then.
+void TestNode::start() {
+  await(volumes.start());
+  await(member.prove_kept_keys());
+  await(cluster.start());
+}
+
+bool TestNode::come_to_rest() {
+  const auto limit = std::chrono::steady_clock::now() + 120s;
+  for (int held_up = 0; held_up < 10;) {
+    const cluster::RotationView view = await(cluster.rotation());
+    if (rests(view.state)) return true;
+    held_up = view.waiting_for.empty() ? 0 : held_up + 1;
+    await(doze(longest));
+    if (std::chrono::steady_clock::now() > limit) throw std::logic_error("the coordinator neither rests nor says why");
+  }
+  return false;
 }
 
 void TestNode::make_current(cluster::Generation generation) {

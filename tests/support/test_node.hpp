@@ -1,6 +1,6 @@
-// TestNode: one node on plain files: software keys, SQLite store, VolumeService over FileDevices; cluster made,
-// encryption enabled, without daemon or sockets. Its directory can be opened again by another TestNode: that is a
-// restart.
+// TestNode: one node on plain files: software keys, SQLite store, VolumeService over FileDevices, the coordinator;
+// cluster made, encryption enabled, without daemon or sockets. Its directory can be opened again by another TestNode:
+// that is a restart.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -8,11 +8,14 @@
 #include <memory>
 #include <string>
 
+#include "agent/cluster/cluster_service.hpp"
 #include "agent/cluster/local_pin.hpp"
 #include "agent/cluster/sqlite_store.hpp"
 #include "agent/keys/node_keys.hpp"
 #include "agent/local_member.hpp"
+#include "agent/node_services.hpp"
 #include "agent/volumes/volume_service.hpp"
+#include "tests/support/administrators.hpp"
 #include "tests/support/await.hpp"
 #include "tests/support/file_devices.hpp"
 
@@ -61,9 +64,10 @@ class SwitchedStore final : public cluster::Store {
 
 class TestNode {
  public:
-  // Makes cluster, keys and approvals in `directory` the first time; opens them afterwards.
-  // `longest_call`: of calls on devices, for tests in which some hang.
-  TestNode(std::string directory, std::shared_ptr<FileDevices> devices,
+  // A node without a cluster makes one and enables it, or is left for the test to do so.
+  enum class Without { make_one, leave };
+  // Opens what is in `directory`. `longest_call`: of calls on devices, for tests in which some hang.
+  TestNode(std::string directory, std::shared_ptr<FileDevices> devices, Without cluster = Without::make_one,
            std::chrono::milliseconds longest_call = std::chrono::hours(1));
   ~TestNode();
 
@@ -73,6 +77,13 @@ class TestNode {
   }
 
   cluster::EncryptionState state();
+  // What an operator does with `cluster init`, and then to enable encryption. Both may be repeated until they succeed.
+  void become_cluster(const Administrators& administrators);
+  void enable();
+  // What the daemon does at its start: volumes, proofs, then what the coordinator left undone.
+  void start();
+  // Until the coordinator has nothing left to do. False: it cannot go on by itself, and says why in rotation().
+  bool come_to_rest();
   // What the coordinator does, by hand: the tests decide where it stops.
   void make_current(cluster::Generation generation);  // create, prove, current; the old one previous
   void forget(cluster::Generation generation);        // no longer previous, and retired
@@ -90,9 +101,12 @@ class TestNode {
   runtime::Worker worker{"devices", 4};
   volumes::VolumeService volumes;
   LocalMember member;
+  cluster::ClusterService cluster;
+  runtime::Metrics metrics;
+  Scrape scrape{cluster, volumes, metrics};
+  NodeServices services{{cluster, member, pin, node_file, keys, volumes, scrape, metrics, [] {}}};
 
  private:
-  void make_cluster();
   void put(const std::string& key, std::string value);
   void make_kek(cluster::Generation generation);
   void put_state(const cluster::EncryptionState& state);

@@ -16,3 +16,12 @@ volcrypt_test(NAME tpm_conformance TIER tpm
 volcrypt_test(NAME tpm_wipe UNTHREADED TIER tpm SOURCES tpm_wipe.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp ${tpm_support}
               LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_soak TIER tpm SOURCES tpm_soak.cpp ${tpm_support} LIBS volcrypt_tpm)
+add_executable(tpm_scenario tpm_scenario.cpp)
+target_link_libraries(tpm_scenario PRIVATE volcrypt_tpm)
+volcrypt_test(NAME tpm_crash UNTHREADED TIER tpm
+              SOURCES tpm_crash.cpp ${tpm_support} LIBS volcrypt_tpm volcrypt_failing_program)
+target_compile_definitions(tpm_crash PRIVATE VOLCRYPT_TPM_SCENARIO="$<TARGET_FILE:tpm_scenario>")
+add_dependencies(tpm_crash tpm_scenario)
+if(TEST tpm_crash AND EXISTS /dev/shm)
+  set_property(TEST tpm_crash APPEND PROPERTY ENVIRONMENT "TMPDIR=/dev/shm")
+endif()

@@ -220,7 +220,7 @@ BOOST_AUTO_TEST_CASE(approvals_are_kept_whole_and_never_go_back_to_an_older_epoc
   BOOST_TEST(files.get_approvals().trust_epoch == 3U);
 }
 
-BOOST_AUTO_TEST_CASE(binding_may_change_until_something_was_adopted) {
+BOOST_AUTO_TEST_CASE(binding_may_change_until_a_kek_was_made_and_takes_the_approvals_with_it) {
   KekFiles files(path);
   const IdentityRequest first{{1}, Uuid::random(), Uuid::random()}, second{{1}, Uuid::random(), first.node};
   BOOST_TEST(files.bind(first));
@@ -228,8 +228,15 @@ BOOST_AUTO_TEST_CASE(binding_may_change_until_something_was_adopted) {
   BOOST_TEST(files.bind(second));
   BOOST_TEST((KekFiles(path).binding() == second));
   files.save(Approvals{});
-  BOOST_CHECK_EXCEPTION(files.bind(first), Error, because(errc::wrong_state));
-  BOOST_TEST(!files.bind(second));
+  BOOST_TEST(files.bind(first));
+  BOOST_TEST(!files.approvals());
+  files.save(Approvals{});
+  files.add(kek(1));
+  BOOST_CHECK_EXCEPTION(files.bind(second), Error, because(errc::wrong_state));
+  files.destroy(1);
+  BOOST_CHECK_EXCEPTION(files.bind(second), Error, because(errc::wrong_state));
+  BOOST_TEST(!files.bind(first));
+  BOOST_TEST(files.approvals().has_value());
 }
 
 BOOST_AUTO_TEST_CASE(documents_of_another_version_or_shape_are_refused) {
