@@ -75,7 +75,7 @@ asio::awaitable<dm::Changed> VolumeService::forget(std::string name) {
     runtime::log(runtime::Severity::notice, "a volume whose record could not be read was forgotten by order",
                  {{"volume", name}, {"entry", unreadable->key}});
     state.caught_up();
-    co_return;
+    co_return dm::Changed::yes;
   }
   // A create whose drive went away half-made has an intent alone.
   if (const Intent* intent = known.intent_named(name); found == nullptr && intent != nullptr) found = &intent->record;
