@@ -36,7 +36,9 @@ void enable(TestNode& node) {
 void perform(TestNode& node, const std::string& verb, const char* file) {
   node.start();
   if (verb == "enrol") {
-    node.await(node.services.enrol(volcrypt::parse_node_record(content_of(file)).identity));
+    const volcrypt::control::EnrolRequest request{volcrypt::parse_node_record(content_of(file)).identity,
+                                                  volcrypt::control::TpmUse::left_out};
+    node.await(node.services.enrol(request));
   } else if (verb == "init") {
     node.await(node.services.init_cluster(volcrypt::cluster::parse_signed_membership(content_of(file))));
   } else {

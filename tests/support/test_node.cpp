@@ -75,7 +75,8 @@ TestNode::~TestNode() = default;
 void TestNode::become_cluster(const Administrators& administrators) {
   if (await(cluster.membership())) return;  // volcryptctl asks first, too
   const keys::IdentityRequest request = administrators.request();
-  const control::EnrolledNode enrolled = await(services.enrol(request));
+  const control::EnrolRequest enrol{request, control::TpmUse::left_out};
+  const control::EnrolledNode enrolled = await(services.enrol(enrol));
   await(services.init_cluster(administrators.admit(request.node, enrolled.software)));
 }
 

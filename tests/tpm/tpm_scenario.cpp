@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
     const Bytes approvals = runtime::read_file(argv[4], 1 << 20).value();
     if (verb == "create") store.create(3);
     if (verb == "destroy") store.destroy(1);
-    if (verb == "adopt") store.adopt(keys::parse_approvals({approvals.begin(), approvals.end()}));
+    if (verb == "adopt") store.adopt(keys::parse_approvals(std::string(approvals.begin(), approvals.end())));
     return 0;
   } catch (const Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
