@@ -110,7 +110,8 @@ BOOST_AUTO_TEST_CASE(keys_of_a_node_that_fail_anywhere_can_be_made_again) {
 BOOST_AUTO_TEST_CASE(an_init_that_fails_anywhere_leaves_the_cluster_or_none_and_can_be_repeated) {
   const Making making([](Making& self, TestNode& node) {
     const keys::IdentityRequest request = self.administrators.request();
-    const control::EnrolledNode enrolled = node.await(node.services.enrol(request));
+    const control::EnrolRequest enrol{request, control::TpmUse::left_out};
+    const control::EnrolledNode enrolled = node.await(node.services.enrol(enrol));
     self.send(to_json(self.administrators.admit(request.node, enrolled.software)));
   });
   making.fail_everywhere("init", [&](int status) {
