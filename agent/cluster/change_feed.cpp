@@ -36,6 +36,29 @@ void ChangeFeed::publish(Revision revision, const std::vector<std::string>& keys
     changes_.clear();
     horizon_ = latest_;
   }
+  wake();
+}
+
+void ChangeFeed::doubt() {
+  const std::lock_guard lock(mutex_);
+  in_doubt_ = true;
+}
+
+bool ChangeFeed::in_doubt() const {
+  const std::lock_guard lock(mutex_);
+  return in_doubt_;
+}
+
+void ChangeFeed::catch_up(Revision now) {
+  const std::lock_guard lock(mutex_);
+  in_doubt_ = false;
+  if (now <= latest_) return;  // it was not there after all
+  changes_.clear();
+  horizon_ = latest_ = now;
+  wake();
+}
+
+void ChangeFeed::wake() {
   for (auto* waiter : waiters_) {
     if (!waiter->alarm || !changed(waiter->prefix, waiter->seen)) continue;
     auto executor = waiter->alarm->get_executor();

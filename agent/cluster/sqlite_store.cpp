@@ -14,6 +14,27 @@ namespace {
   throw Error(errc::unknown_outcome, {"commit to the store", "", "It took too long. Look before you repeat."});
 }
 
+void settle_doubt(SqliteDatabase& database, ChangeFeed& feed) {
+  if (feed.in_doubt()) feed.catch_up(database.revision());
+}
+
+// A write that ends with an error may have reached the file: those who wait for a change must not wait for ever.
+template <class Write>
+auto write_in(SqliteDatabase& database, ChangeFeed& feed, Write write) {
+  try {
+    settle_doubt(database, feed);
+    return write();
+  } catch (const Error&) {
+    feed.doubt();
+    try {
+      settle_doubt(database, feed);
+    } catch (const Error&) {
+      // It cannot be read either; the next call settles it.
+    }
+    throw;
+  }
+}
+
 }  // namespace
 
 SqliteStore::SqliteStore(Options options)
@@ -23,22 +44,30 @@ SqliteStore::SqliteStore(Options options)
       worker_("store", 1) {}
 
 asio::awaitable<std::optional<Entry>> SqliteStore::get(std::string key) {
-  auto call = [database = database_, key = std::move(key)] { return database->get(key); };
+  auto call = [database = database_, feed = feed_, key = std::move(key)] {
+    settle_doubt(*database, *feed);
+    return database->get(key);
+  };
   co_return co_await worker_.run("read the store", deadline_, std::move(call));
 }
 
 asio::awaitable<std::vector<Entry>> SqliteStore::list(std::string prefix) {
-  auto call = [database = database_, prefix = std::move(prefix)] { return database->list(prefix); };
+  auto call = [database = database_, feed = feed_, prefix = std::move(prefix)] {
+    settle_doubt(*database, *feed);
+    return database->list(prefix);
+  };
   co_return co_await worker_.run("read the store", deadline_, std::move(call));
 }
 
 asio::awaitable<boost::system::result<Revision>> SqliteStore::commit(Transaction transaction) {
   auto call = [database = database_, feed = feed_,
                transaction = std::move(transaction)]() -> boost::system::result<Revision> {
-    const auto committed = database->commit(transaction);
-    if (!committed) return committed.error();
-    feed->publish(committed->revision, committed->changed);
-    return committed->revision;
+    return write_in(*database, *feed, [&]() -> boost::system::result<Revision> {
+      const auto committed = database->commit(transaction);
+      if (!committed) return committed.error();
+      feed->publish(committed->revision, committed->changed);
+      return committed->revision;
+    });
   };
   try {
     co_return co_await worker_.run("commit to the store", deadline_, std::move(call));
@@ -54,9 +83,11 @@ asio::awaitable<Revision> SqliteStore::changed(std::string prefix, Revision seen
 asio::awaitable<boost::system::result<Lease>> SqliteStore::acquire(std::string name, std::string holder,
                                                                    std::chrono::seconds ttl) {
   auto call = [database = database_, feed = feed_, name = std::move(name), holder = std::move(holder), ttl] {
-    auto lease = database->acquire(name, holder, ttl);
-    if (lease) feed->publish(lease->fence.modified, {lease->fence.key});
-    return lease;
+    return write_in(*database, *feed, [&] {
+      auto lease = database->acquire(name, holder, ttl);
+      if (lease) feed->publish(lease->fence.modified, {lease->fence.key});
+      return lease;
+    });
   };
   co_return co_await worker_.run("take a lease from the store", deadline_, std::move(call));
 }
