@@ -59,8 +59,8 @@ class KekFiles {
   // Checks nothing but the epoch: errc::too_old when it is below the stored one.
   void save(const Approvals& approvals);
   std::optional<IdentityRequest> binding() const;
-  // No-op when the same; errc::wrong_state when it differs and a KEK was ever made; else replaces it, approvals go
-  // (true).
+  // No-op when the same. Another one replaces it and the approvals (true), unless a KEK was ever made:
+  // errc::wrong_state.
   bool bind(const IdentityRequest& request);
 
   // One more document, for what only one kind of store keeps. The name must not begin with "kek-".

@@ -74,6 +74,8 @@ void check_enabled(Again& again, const Names& seen) {
   }
   const auto blobs = again.node->await(again.node->member.recovery_blobs());
   BOOST_TEST((blobs.size() == 1 && blobs.front().generation == state.current));
+  const std::string beside = again.directory + "/recovery/" + std::to_string(state.current) + ".json";
+  BOOST_TEST(std::filesystem::exists(beside));
 }
 
 void check_that_a_volume_can_be_made(Again& again) {
