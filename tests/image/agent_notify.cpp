@@ -79,9 +79,8 @@ BOOST_AUTO_TEST_CASE(ready_comes_when_requests_are_answered_and_stopping_at_the_
   BOOST_REQUIRE(manager.hears("READY=1"));
   const auto answer = http::Client(manager.control(), 5s).request(http::Method::get, "/v1/version", "", 30s);
   BOOST_TEST(answer.status == 200U);
-  ::kill(manager.agent().pid(), SIGTERM);
-  BOOST_TEST(manager.hears("STOPPING=1"));
   BOOST_TEST(manager.agent().stop(SIGTERM) == 0);
+  BOOST_TEST(manager.hears("STOPPING=1"));
 }
 
 BOOST_AUTO_TEST_CASE(the_status_says_what_the_agent_is_at) {

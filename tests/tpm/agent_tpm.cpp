@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_starts_before_its_tpm_goes_on_when_the_tpm_ap
 }
 
 BOOST_AUTO_TEST_CASE(the_latency_of_each_tpm_command_is_in_the_metrics_and_grows_with_its_use) {
-  Swtpm tpm;
+  const Swtpm tpm;
   const Daemon daemon(tpm.tcti(), test::Drives::files);
   test::make_enabled_cluster(daemon, "tpm");
   const test::Scraped enabled(daemon);
@@ -140,18 +140,11 @@ BOOST_AUTO_TEST_CASE(the_latency_of_each_tpm_command_is_in_the_metrics_and_grows
   BOOST_TEST(attached.tpm_seconds("group keys") > created.tpm_seconds("group keys"));
   BOOST_TEST(attached.unwraps() == created.unwraps() + 1);
   must_succeed(daemon.control({"rotate", "cluster-root-key", "--wait", "--timeout", "120"}));
+  must_succeed(daemon.control({"get", "volumes"}));
   const test::Scraped rotated(daemon);
   BOOST_TEST(rotated.tpm_calls("create") == 2);
   BOOST_TEST(rotated.rewraps() == 1);
   BOOST_TEST(rotated.volumes("attached", 2) == 1);
-
-  tpm.stop();
-  must_succeed(daemon.control({"rotate", "cluster-root-key"}));
-  std::this_thread::sleep_for(std::chrono::seconds(1));
-  const test::Scraped waiting(daemon);
-  BOOST_TEST(waiting.rotation() == "DistributingKEK");
-  BOOST_TEST(waiting.generation() == 2);
-  tpm.start();
 }
 
 // FAILURES.md F: secureblue#1867.
