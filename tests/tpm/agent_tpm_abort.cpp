@@ -60,6 +60,8 @@ BOOST_AUTO_TEST_CASE(a_rotation_that_cannot_be_proved_is_aborted_and_its_number_
   BOOST_TEST(aborted.at("burntKekGeneration").to_number<int>() == 2);
   BOOST_TEST(comes([&] { return !holds_kek(daemon, 2); }));
   BOOST_TEST(!holds_kek(daemon, 2));
+  BOOST_TEST(comes([&] { return !std::filesystem::exists(daemon.state_directory() + "/recovery/2.json"); }));
+  BOOST_TEST(std::filesystem::exists(daemon.state_directory() + "/recovery/1.json"));
   test::must_be_at_rest(daemon, 1);
   BOOST_TEST(comes([&] { return waits_for(daemon).empty(); }));
   BOOST_TEST(daemon.log().find("the rotation was aborted") != std::string::npos);

@@ -4,6 +4,8 @@ volcrypt_test(NAME tpm_objects TIER tpm SOURCES tpm_objects.cpp ${tpm_support} L
 volcrypt_test(NAME tpm_kek_store TIER tpm SOURCES tpm_kek_store.cpp ${tpm_support} LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_bus TIER tpm SOURCES tpm_bus.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
               LIBS volcrypt_tpm)
+volcrypt_test(NAME tpm_faults TIER tpm SOURCES tpm_faults.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
+              LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_refusals TIER tpm SOURCES tpm_refusals.cpp ${tpm_support} LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_pinned TIER tpm SOURCES tpm_pinned.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
               LIBS volcrypt_tpm)

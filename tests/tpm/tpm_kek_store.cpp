@@ -314,17 +314,3 @@ BOOST_AUTO_TEST_CASE(both_hmac_routes_give_the_same_group_key) {
   node.store = std::make_unique<TpmKekStore>(options);
   BOOST_TEST(equals(key, key_of(node, 1)));
 }
-
-BOOST_AUTO_TEST_CASE(an_rsa_storage_key_serves_as_well) {
-  StoreFixture node;
-  test::TemporaryDirectory directory;
-  TpmStoreOptions options = node.options();
-  options.directory = directory.path;
-  options.algorithm = tpm::StorageAlgorithm::rsa_2048;
-  TpmKekStore store(options);
-  store.identity(node.administrator.request());
-  store.adopt(node.approvals);
-  const KekRecord record = store.create(1);
-  store.duplicate_to_recovery(record);
-  BOOST_TEST(store.group_keys(1, {group, Uuid::random()}).size() == 2U);
-}

@@ -278,3 +278,24 @@ BOOST_AUTO_TEST_CASE(a_duplicate_whose_public_area_lost_its_policy_or_wrap_is_re
                           caused_by(errc::tpm_cleared));
   }
 }
+
+// The limit of the PCR gate, which guards the load alone; stClear ends it at the latest with the next reset.
+BOOST_AUTO_TEST_CASE(a_saved_context_of_the_kek_outlives_a_pcr_change_and_ends_with_a_reset) {
+  NodeFixture node;
+  Kek kek(node);
+  TPMS_CONTEXT* raw = nullptr;
+  check(Esys_ContextSave(node.esys(), kek.loaded.get(), &raw), "TPM2_ContextSave", "the KEK");
+  const Returned<TPMS_CONTEXT> saved(raw);
+  kek.loaded.end();
+  const auto reload = [&] {
+    ESYS_TR handle = ESYS_TR_NONE;
+    const TSS2_RC code = Esys_ContextLoad(node.esys(), saved.get(), &handle);
+    const Transient loaded(node.esys(), code == TSS2_RC_SUCCESS ? handle : ESYS_TR_NONE);
+    return code;
+  };
+  node.swtpm.extend_pcr(7, "another boot state");
+  BOOST_TEST(reload() == TSS2_RC_SUCCESS);
+  node.swtpm.power_cycle();
+  node.reopen();
+  BOOST_TEST(bare(reload()) == rc::integrity);
+}
