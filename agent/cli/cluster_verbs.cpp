@@ -156,9 +156,10 @@ ExitStatus wait_for_rotation(Session& session, std::uint64_t generation, unsigne
       if (text_at(rotation, {"rotationState"}) == "NoRotation") break;
       line.draw(rotation);
       if (timeout > 0 && std::chrono::steady_clock::now() - begin > std::chrono::seconds(timeout)) {
-        throw Failure(ExitStatus::timed_out,
-                      "cannot wait longer for the rotation: " + text_at(rotation, {"waitingFor"}) +
-                          ". It goes on by itself; look with: volcryptctl get clusterinfo.");
+        const std::string obstacle = text_at(rotation, {"waitingFor"});
+        throw Failure(ExitStatus::timed_out, "cannot wait longer for the rotation" +
+                                                 (obstacle == "-" ? "" : ": " + obstacle) +
+                                                 ". It goes on by itself; look with: volcryptctl get clusterinfo.");
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(300));
     }

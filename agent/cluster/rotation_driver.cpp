@@ -209,6 +209,8 @@ asio::awaitable<void> RotationDriver::perform(Self self, Action action) {
     } catch (const std::exception&) {
       error = std::current_exception();
     }
+    // What fails after an abort is no news: the abort is the last thing that happened.
+    if (co_await self->is_overtaken(action)) break;
     self->note_failure(action, error);
     if (!self->stopped_) co_await self->sleep(pause);
   }
@@ -220,6 +222,15 @@ asio::awaitable<void> RotationDriver::perform(Self self, Action action) {
     self->start(executor, std::vector<Action>(1, action));
   }
   if (self->under_way_.empty()) self->wake();  // the lease need not be kept
+}
+
+asio::awaitable<bool> RotationDriver::is_overtaken(Action action) {
+  try {
+    const auto state = co_await load();
+    co_return !still_due(state, ids(), action);
+  } catch (const boost::system::system_error&) {
+    co_return false;  // nobody knows: the failure counts
+  }
 }
 
 // False: the action failed in a way that ends the enabling or the rotation; `take_back` then burns the number. A KEK

@@ -63,6 +63,7 @@ class RotationDriver : public std::enable_shared_from_this<RotationDriver> {
   static asio::awaitable<void> keep_lease(Self self);
 
   asio::awaitable<bool> attempt(Action action, bool take_back);
+  asio::awaitable<bool> is_overtaken(Action action);  // the state has moved on: it is not due any more
   asio::awaitable<void> act(action::CreateKek create);
   asio::awaitable<void> act(action::ProveKek prove);
   asio::awaitable<void> act(action::RewrapVolumes rewrap);
