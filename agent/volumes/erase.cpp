@@ -63,6 +63,7 @@ asio::awaitable<dm::Changed> VolumeService::erase(std::string name, std::optiona
   const Locks::Held turn = co_await state.locks.lock(name);
   const Snapshot known = co_await state.catalogue.look();
   if (known.named(name) == nullptr) {
+    if (const Unreadable* unreadable = known.unreadable_named(name)) throw refusal(*unreadable);
     const PastOfName past = co_await state.catalogue.past_of(name);
     if (!past.erased || past.forgotten) throw no_such_volume(name, past);
     co_return dm::Changed::no;

@@ -95,9 +95,8 @@ BOOST_AUTO_TEST_CASE(a_drive_that_cannot_be_read_is_named_as_that) {
 BOOST_AUTO_TEST_CASE(an_absent_drive_is_waited_for_until_udev_was_quiet_for_the_grace_and_no_longer) {
   const std::string device = drive("vdb");
   node->create("data1", device);
-  node->await(node->volumes.detach("data1"));
   devices->unplug(device);
-  restart();
+  reboot();
   BOOST_TEST(!node->await(node->volumes.settled(300ms, 0ms)));  // before the first scan nothing is known
   node->await(node->volumes.start());
   const auto begin = std::chrono::steady_clock::now();
@@ -113,8 +112,7 @@ BOOST_AUTO_TEST_CASE(an_absent_drive_is_waited_for_until_udev_was_quiet_for_the_
 BOOST_AUTO_TEST_CASE(a_drive_whose_header_cannot_be_read_fails_visibly_and_is_not_waited_for) {
   const std::string device = drive("vdb");
   node->create("data1", device);
-  node->await(node->volumes.detach("data1"));
-  restart();
+  reboot();
   devices->before = [&](std::string_view call) {
     if (call == "look") throw Error(errc::device_unreadable, {"read", device, ""});
   };
