@@ -3,29 +3,10 @@
 
 #include <boost/asio/error.hpp>
 
+#include "agent/control/render.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt {
-
-namespace {
-
-std::string_view spelling(volumes::Condition condition) {
-  switch (condition) {
-    case volumes::Condition::attached:
-      return "attached";
-    case volumes::Condition::detached:
-      return "detached";
-    case volumes::Condition::absent:
-      return "absent";
-    case volumes::Condition::failed:
-      return "failed";
-    case volumes::Condition::unknown:
-      break;
-  }
-  return "unknown";
-}
-
-}  // namespace
 
 asio::awaitable<std::string> Scrape::text() {
   co_await gather_rotation();
@@ -35,7 +16,7 @@ asio::awaitable<std::string> Scrape::text() {
 
 void Scrape::gather_volumes() {
   std::map<std::pair<std::string, std::uint64_t>, std::size_t> counts;
-  for (const auto& [key, count] : volumes_.counts()) counts[{std::string(spelling(key.first)), key.second}] += count;
+  for (const auto& [key, count] : volumes_.counts()) counts[{control::to_text(key.first), key.second}] += count;
   metrics_.set_volumes(counts);
   const volumes::Work done = volumes_.work();
   metrics_.add_unwraps(done.unwraps - told_.unwraps);

@@ -1,6 +1,7 @@
 // The program that cluster_crash.cpp runs into failpoints: one step of making a cluster on the node in DIRECTORY, with
 // what volcryptctl sends for it in FILE. usage: cluster_scenario DIRECTORY enrol|init|enable FILE
 // Exit status 0: done; 3: it ended with an error and said so.
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -27,7 +28,9 @@ void enable(TestNode& node) {
                           failure = error;
                           ended = true;
                         });
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::minutes(2);
   while (!ended) {
+    if (std::chrono::steady_clock::now() > limit) throw std::logic_error("the verb waits for what has come already");
     if (!node.come_to_rest() && !ended) throw std::runtime_error(node.await(node.cluster.rotation()).waiting_for);
   }
   if (failure) std::rethrow_exception(failure);
