@@ -108,6 +108,30 @@ ExitStatus recovery_export(Session& session, const std::string& output) {
   return ExitStatus::done;
 }
 
+namespace {
+
+struct CopiesTold {
+  std::string word;      // for programs: "good", "repaired", "damaged"
+  std::string sentence;  // for people; empty when both copies are good
+};
+
+// Behind the proof, as the agent does it (dmtarget/volume.hpp): left alone, libcryptsetup would write the damaged copy
+// again by itself as it activates, and tell nobody.
+CopiesTold mend_copies(const std::string& device, const dm::LuksHeader& header, const Secret& dek) {
+  if (header.facts().copies != dm::HeaderFacts::Copies::one_damaged) return {"good", ""};
+  try {
+    dm::repair_header(device, header.token(), dek);
+    return {"repaired",
+            "One of the drive's two header copies was damaged, and is repaired from the other: look at the drive's "
+            "health.\n"};
+  } catch (const Error& error) {
+    return {"damaged", "One of the drive's two header copies is damaged and cannot be repaired: " +
+                           std::string(error.what()) + "\n"};
+  }
+}
+
+}  // namespace
+
 ExitStatus recovery_open(Session& session, const RecoveryOpenOptions& options) {
   if (options.name) dm::check_volume_name(*options.name);
   const Bytes text = read_whole_file(options.bundle, bundle_file_limit);
@@ -127,6 +151,7 @@ ExitStatus recovery_open(Session& session, const RecoveryOpenOptions& options) {
   require_same_cluster(key, bundle.cluster, "the bundle");
   const Secret group = keys::RecoveredKek::open(blob, key, bundle.cluster).group_key(token.cluster, token.group);
   const Secret dek = keys::unwrap(token, group);
+  const CopiesTold copies = mend_copies(options.device, header, dek);
   const auto changed = dm::attach_as(name, options.device, token, dek);
   runtime::log_to_journal(runtime::Severity::notice, "a volume was opened with the recovery key",
                           {{"volume", token.name},
@@ -134,16 +159,12 @@ ExitStatus recovery_open(Session& session, const RecoveryOpenOptions& options) {
                            {"device", options.device},
                            {"mapping", name},
                            {"generation", std::to_string(token.generation)}});
-  const bool one_damaged = header.facts().copies == dm::HeaderFacts::Copies::one_damaged;
   session.show(json::object{{"changed", changed == dm::Changed::yes},
                             {"name", name},
                             {"mapping", dm::mapping_path(name)},
-                            {"headerCopyDamaged", one_damaged}},
+                            {"headerCopy", copies.word}},
                "Volume " + token.name + (changed == dm::Changed::yes ? " is" : " was already") + " attached as " +
-                   dm::mapping_path(name) + ".\n" +
-                   (one_damaged ? "One of the drive's two header copies is damaged, and nothing was written to it: it "
-                                  "hangs on the other one.\n"
-                                : "") +
+                   dm::mapping_path(name) + ".\n" + copies.sentence +
                    "Copy the data; detach it with: cryptsetup close " + name + "\n");
   return ExitStatus::done;
 }
