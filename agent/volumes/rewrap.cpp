@@ -153,6 +153,12 @@ asio::awaitable<void> VolumeService::State::rewrap_group(std::vector<cluster::Vo
   co_await for_each_of(records, [&](cluster::VolumeRecord& record) { return begin_rewrap(record, to, changed); });
   held_keys.clear();  // the check below must derive the new key again, or it would only confirm what is in memory
   new_key.reset();
+  const std::pair<Generation, Uuid> wrapped_by{to, records.front().group};
+  try {  // and held for the group: volumes end at different times, and each would derive it for itself
+    if (!changed.empty()) co_await fetch_key(wrapped_by, new_key);
+  } catch (const boost::system::system_error&) {
+    // Each volume asks again and names the reason as its own failure.
+  }
   co_await for_each_of(changed, [&](std::shared_ptr<Rewrapped>& work) { return finish_rewrap(work); });
 }
 
