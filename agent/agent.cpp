@@ -190,8 +190,9 @@ asio::awaitable<bool> Agent::Parts::something_waits() {
 // For ever, at a calm pace: the cluster's own work until it has begun, and volumes that failed for a passing cause.
 asio::awaitable<void> Agent::Parts::try_again() {
   asio::steady_timer pause(loop);
-  std::chrono::seconds until_next = retry_pause;
+  std::chrono::seconds growing = retry_pause;
   for (;;) {
+    std::chrono::seconds until_next = retry_pause;
     std::string complaint;
     try {
       if (!cluster_started) {
@@ -200,7 +201,8 @@ asio::awaitable<void> Agent::Parts::try_again() {
       }
       const bool waits = volumes.member_of_cluster() && co_await something_waits();
       if (waits) co_await volumes.attach_missing();
-      until_next = waits ? std::min(until_next * 2, longest_retry_pause) : retry_pause;
+      if (waits) until_next = growing;
+      growing = waits ? std::min(growing * 2, longest_retry_pause) : retry_pause;
     } catch (const boost::system::system_error& error) {
       if (error.code() == asio::error::operation_aborted) throw;
       complaint = error.what();

@@ -150,9 +150,11 @@ Removal remove_dead_mapping(const std::string& name) {
   if (!mapping) return Removal::removed;
   try {
     if (mapping->has_table) replace_by_errors(name, mapping->sectors);
-  } catch (const Error& error) {
-    if (!is_absence(error)) throw;
-    return Removal::removed;  // its last user let go in between
+  } catch (const Error&) {
+    // Its last user let go in between: what the kernel says of a mapping that it is taking down depends on how far it
+    // is (ENXIO, but EINVAL of a resume that already found it). A mapping that stays is a failure.
+    if (!is_gone_soon(name)) throw;
+    return Removal::removed;
   }
   return is_gone_soon(name) ? Removal::removed : Removal::deferred;
 }

@@ -9,7 +9,7 @@ if(TARGET volcryptd AND TARGET volcryptctl)
   target_compile_definitions(image_control PRIVATE VOLCRYPTD="$<TARGET_FILE:volcryptd>" VOLCRYPTCTL="$<TARGET_FILE:volcryptctl>"
                              VOLCRYPT_COMPLETION="${CMAKE_SOURCE_DIR}/agent/cli/volcryptctl.bash")
   add_dependencies(image_control volcryptd volcryptctl)
-  volcrypt_test(NAME agent_notify UNTHREADED TIER image SOURCES ${CMAKE_CURRENT_LIST_DIR}/agent_notify.cpp ${CMAKE_SOURCE_DIR}/tests/support/program.cpp
+  volcrypt_test(NAME agent_notify TIER image SOURCES ${CMAKE_CURRENT_LIST_DIR}/agent_notify.cpp ${CMAKE_SOURCE_DIR}/tests/support/program.cpp
                 LIBS volcrypt_http volcrypt_dmtarget)
   target_compile_definitions(agent_notify PRIVATE VOLCRYPTD="$<TARGET_FILE:volcryptd>")
   add_dependencies(agent_notify volcryptd)

@@ -4,23 +4,23 @@ volcrypt_test(NAME tpm_objects TIER tpm SOURCES tpm_objects.cpp ${tpm_support} L
 volcrypt_test(NAME tpm_kek_store TIER tpm SOURCES tpm_kek_store.cpp ${tpm_support} LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_bus TIER tpm SOURCES tpm_bus.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
               LIBS volcrypt_tpm)
-volcrypt_test(NAME tpm_faults UNSEEN_SANITIZED TIER tpm SOURCES tpm_faults.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
+volcrypt_test(NAME tpm_faults TIER tpm SOURCES tpm_faults.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
               LIBS volcrypt_tpm)
-volcrypt_test(NAME tpm_refusals UNSEEN_SANITIZED TIER tpm SOURCES tpm_refusals.cpp ${tpm_support} LIBS volcrypt_tpm)
-volcrypt_test(NAME tpm_pinned UNSEEN_SANITIZED TIER tpm SOURCES tpm_pinned.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
+volcrypt_test(NAME tpm_refusals TIER tpm SOURCES tpm_refusals.cpp ${tpm_support} LIBS volcrypt_tpm)
+volcrypt_test(NAME tpm_pinned TIER tpm SOURCES tpm_pinned.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
               LIBS volcrypt_tpm)
-volcrypt_test(NAME tpm_slots UNSEEN_SANITIZED TIER tpm SOURCES tpm_slots.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
+volcrypt_test(NAME tpm_slots TIER tpm SOURCES tpm_slots.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
               LIBS volcrypt_tpm)
-volcrypt_test(NAME tpm_pcr_race UNSEEN_SANITIZED TIER tpm SOURCES tpm_pcr_race.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
+volcrypt_test(NAME tpm_pcr_race TIER tpm SOURCES tpm_pcr_race.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
               LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_conformance TIER tpm
               SOURCES tpm_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_replaced_files.cpp ${tpm_support} LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_wipe UNTHREADED TIER tpm SOURCES tpm_wipe.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp ${tpm_support}
               LIBS volcrypt_tpm)
-volcrypt_test(NAME tpm_soak UNSEEN_SANITIZED TIER tpm SOURCES tpm_soak.cpp ${tpm_support} LIBS volcrypt_tpm)
+volcrypt_test(NAME tpm_soak TIER tpm SOURCES tpm_soak.cpp ${tpm_support} LIBS volcrypt_tpm)
 add_executable(tpm_scenario tpm_scenario.cpp)
 target_link_libraries(tpm_scenario PRIVATE volcrypt_tpm)
-volcrypt_test(NAME tpm_crash UNSEEN_SANITIZED UNTHREADED TIER tpm
+volcrypt_test(NAME tpm_crash UNTHREADED TIER tpm
               SOURCES tpm_crash.cpp ${tpm_support} LIBS volcrypt_tpm volcrypt_failing_program)
 target_compile_definitions(tpm_crash PRIVATE VOLCRYPT_TPM_SCENARIO="$<TARGET_FILE:tpm_scenario>")
 add_dependencies(tpm_crash tpm_scenario)

@@ -73,6 +73,19 @@ BOOST_AUTO_TEST_CASE(a_half_made_mapping_is_removed_too) {
   BOOST_TEST((dm::remove_dead_mapping("half") == dm::Removal::removed));
 }
 
+// The kernel then takes the mapping down while its table is being swapped, and refuses a step of that in its own ways.
+BOOST_AUTO_TEST_CASE(a_last_user_that_lets_go_at_any_moment_of_the_removal_is_no_error) {
+  for (int round = 0; round < 24; ++round) {
+    linear("one");
+    Fd user = open_mapping("one");
+    auto removal = std::async(std::launch::async, [] { return dm::remove_dead_mapping("one"); });
+    std::this_thread::sleep_for(round * 2ms);
+    user = Fd();
+    BOOST_CHECK_NO_THROW(removal.get());
+    wait_until_gone("one");
+  }
+}
+
 // The device below neither answers nor refuses: nothing can take that I/O back. It must hold up nobody else.
 BOOST_AUTO_TEST_CASE(a_removal_that_hangs_on_a_dead_device_holds_up_no_other_mapping) {
   linear("below");
