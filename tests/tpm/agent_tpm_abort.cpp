@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "tests/support/daemon_checks.hpp"
+#include "tests/support/scraped.hpp"
 #include "tests/support/swtpm.hpp"
 #include "tests/support/tcti_proxy.hpp"
 
@@ -52,6 +53,7 @@ BOOST_AUTO_TEST_CASE(a_rotation_that_cannot_be_proved_is_aborted_and_its_number_
   BOOST_TEST(comes([&] { return !waits_for(daemon).empty(); }));
   BOOST_TEST(waits_for(daemon).find("has not proved KEK generation 2") != std::string::npos, waits_for(daemon));
   BOOST_TEST(test::encryption_state(daemon).at("rotationState").as_string() == "DistributingKEK");
+  BOOST_TEST(test::Scraped(daemon).rotation() == "DistributingKEK");
   BOOST_TEST(test::encryption_state(daemon).at("currentKekGeneration").to_number<int>() == 1);
   BOOST_TEST(holds_kek(daemon, 2));
 
