@@ -2,11 +2,19 @@
 // file is the matter of sqlite_file.cpp.
 #include "agent/cluster/sqlite_database.hpp"
 
+#include <algorithm>
+
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/cluster/sqlite_statement.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt::cluster {
+
+namespace {
+
+bool is_delete(const std::variant<Put, Delete>& operation) { return std::holds_alternative<Delete>(operation); }
+
+}  // namespace
 
 std::int64_t SqliteDatabase::now_ms() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(now_().time_since_epoch()).count();
@@ -56,6 +64,12 @@ boost::system::result<SqliteDatabase::Committed> SqliteDatabase::commit(const Tr
   check_limits(transaction);
   const std::lock_guard lock(mutex_);
   ensure_open();
+  boost::system::result<Committed> committed = commit_locked(transaction);
+  if (committed) forget_erased();
+  return committed;
+}
+
+boost::system::result<SqliteDatabase::Committed> SqliteDatabase::commit_locked(const Transaction& transaction) {
   Write write(*this);
   expire_leases(write);
   for (const auto& compare : transaction.when) {
@@ -70,6 +84,7 @@ boost::system::result<SqliteDatabase::Committed> SqliteDatabase::commit(const Tr
     if (const auto* gone = std::get_if<Delete>(&operation)) write.erase(gone->key);
   }
   write.commit();
+  has_erased_ = has_erased_ || std::any_of(transaction.then.begin(), transaction.then.end(), is_delete);
   return Committed{write.revision(), write.changed()};
 }
 

@@ -1,7 +1,8 @@
 // SqliteDatabase: the embedded store's file. Blocking; a lock of its own, because a call given up by its awaiter may
 // end beside a newer one. WAL, synchronous=FULL, one process at a time, mode 0600. The only user of SQLite is its .cpp.
 // A file that does not pass its checks is never written to. After an I/O error the file is closed and, at the next
-// call, opened and checked afresh, so that what is answered then is what the file holds.
+// call, opened and checked afresh, so that what is answered then is what the file holds. A value that was erased is in
+// neither the file nor its journal when commit() returns, or, where that failed, after the next one that succeeds.
 #pragma once
 
 #include <chrono>
@@ -48,9 +49,11 @@ class SqliteDatabase {
     void operator()(sqlite3* database) const noexcept;
   };
 
+  boost::system::result<Committed> commit_locked(const Transaction& transaction);
   void ensure_open();
   void create_file();
   void check_file();
+  void forget_erased();
   void expire_leases(Write& write);
   void execute(const char* sql);
   std::string text_of(const char* sql);
@@ -62,6 +65,7 @@ class SqliteDatabase {
   std::mutex mutex_;
   std::unique_ptr<sqlite3, Close> database_;
   bool after_error_ = false;
+  bool has_erased_ = false;
 };
 
 }  // namespace volcrypt::cluster

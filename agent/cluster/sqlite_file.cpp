@@ -28,6 +28,8 @@ constexpr const char* schema = R"(
   INSERT INTO store VALUES (1, 0);
 )";
 
+constexpr const char* copy_journal = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 fs::path beside(const fs::path& file, const char* suffix) { return fs::path(file.string() + suffix); }
 
 [[noreturn]] void fail_with_errno(const char* operation, const fs::path& file, int number) {
@@ -78,7 +80,7 @@ void SqliteDatabase::create_file() {
   execute(("PRAGMA application_id = " + std::to_string(application_id)).c_str());
   execute(("PRAGMA user_version = " + std::to_string(schema_version)).c_str());
   execute("COMMIT");
-  execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  execute(copy_journal);
   database_.reset();
   if (fsync(fd.get()) != 0) fail_with_errno("make durable the store", fresh, errno);
   if (renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, file_.c_str(), RENAME_NOREPLACE) != 0) {
@@ -102,15 +104,30 @@ void SqliteDatabase::ensure_open() {
   check_file();
   chmod(file_.c_str(), 0600);  // it holds no secret; this only tidies a restored copy
   execute("PRAGMA synchronous = FULL");
-  execute("PRAGMA secure_delete = ON");  // an erased volume's header backup leaves the file, too
+  execute("PRAGMA secure_delete = ON");  // an erased volume's header backup leaves the file, see forget_erased()
   execute("PRAGMA temp_store = MEMORY");
   if (after_error_) {
     // After a failed fsync the kernel may hold as clean what the disk never got. Copying the journal into the database
     // writes it again, and its fsync is a new one.
-    execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    execute(copy_journal);
     after_error_ = false;
   }
   sqlite3_db_config(database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+  has_erased_ = true;  // so may a process have done that was killed before it copied its journal
+  forget_erased();
+  if (!database_) fail(SQLITE_IOERR, "open");
+}
+
+// An erased value is still in the journal, and under it in the file, until the journal is copied into the file and cut.
+// What was committed holds whether that succeeds or not; it stays owed until it does.
+void SqliteDatabase::forget_erased() {
+  if (!has_erased_) return;
+  try {
+    execute(copy_journal);
+    has_erased_ = false;
+  } catch (const Error&) {
+    // A full disk: the next commit tries again. Anything else has closed the file, and its next opening does.
+  }
 }
 
 void SqliteDatabase::check_file() {

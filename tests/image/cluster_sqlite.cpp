@@ -35,11 +35,16 @@ struct File {
     std::ifstream stream(path.string() + suffix, std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
   }
+  bool holds(const std::string& text) const {
+    return content().find(text) != std::string::npos || content("-wal").find(text) != std::string::npos;
+  }
   void replace(const std::string& content) const {
     std::ofstream stream(path, std::ios::binary | std::ios::trunc);
     stream << content;
   }
 };
+
+const std::string wrapped_key = "a wrapped key that must go";
 
 Transaction put(const std::string& key, const std::string& value) {
   Transaction transaction;
@@ -247,15 +252,29 @@ BOOST_FIXTURE_TEST_CASE(a_disk_that_takes_no_more_gives_an_error_and_the_old_sta
   BOOST_TEST(number_in(database, "b") == a + 1);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_erased_value_leaves_the_file, File) {
-  const std::string mark = "a wrapped key that must go";
-  {
+BOOST_FIXTURE_TEST_CASE(an_erased_value_leaves_the_file_while_it_is_in_use, File) {
+  auto database = open();
+  database.commit(put("header/x", wrapped_key));
+  BOOST_TEST(holds(wrapped_key));
+  Transaction gone;
+  gone.then.emplace_back(Delete{"header/x"});
+  database.commit(gone);
+  BOOST_TEST(!holds(wrapped_key));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_a_killed_process_left_of_an_old_value_goes_at_the_next_start, File) {
+  const pid_t child = fork();
+  if (child == 0) {
     auto database = open();
-    database.commit(put("header/x", mark));
-    Transaction gone;
-    gone.then.emplace_back(Delete{"header/x"});
-    database.commit(gone);
-  }  // the journal is copied into the file and removed
-  BOOST_TEST(content().find(mark) == std::string::npos);
-  BOOST_TEST(content("-wal").find(mark) == std::string::npos);
+    database.commit(put("header/x", wrapped_key));
+    database.commit(put("header/x", "its successor"));
+    std::_Exit(0);
+  }
+  int status = -1;
+  BOOST_REQUIRE(waitpid(child, &status, 0) == child);
+  BOOST_REQUIRE(status == 0);
+  BOOST_TEST(holds(wrapped_key));
+  auto database = open();
+  BOOST_TEST(!holds(wrapped_key));
+  BOOST_TEST(database.get("header/x")->value == "its successor");
 }
