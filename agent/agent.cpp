@@ -21,7 +21,6 @@
 #include "agent/runtime/log.hpp"
 #include "agent/runtime/spawn.hpp"
 #include "agent/scrape.hpp"
-#include "agent/timed_kek_store.hpp"
 #include "agent/volumes/inventory.hpp"
 
 namespace volcrypt {
@@ -69,8 +68,10 @@ std::unique_ptr<keys::Keyring> tpm_keyring(const Config& config, std::shared_ptr
   options.directory = config.state_directory / "tpm";
   options.algorithm = config.storage_key;
   options.first_handle = config.storage_key_handle;
-  auto timed = std::make_unique<TimedKekStore>(std::make_unique<keys::TpmKekStore>(options), std::move(metrics));
-  return std::make_unique<keys::Keyring>(std::move(timed), key_deadline, config.tpm_wait);
+  options.observe = [metrics = std::move(metrics)](std::string_view command, std::chrono::nanoseconds took) {
+    metrics->observe_tpm(command, took);
+  };
+  return std::make_unique<keys::Keyring>(std::make_unique<keys::TpmKekStore>(options), key_deadline, config.tpm_wait);
 }
 
 std::unique_ptr<keys::Keyring> software_keyring(const Config& config) {
@@ -220,7 +221,9 @@ asio::awaitable<void> Agent::Parts::watch_drives() {
   for (;;) {
     const volumes::DriveNews told = co_await monitor->next();
     // Aside: a drive that hangs or is slow to leave must not hide that another one comes or goes.
-    if (told.news == volumes::News::appeared)
+    if (told.news == volumes::News::missed)
+      runtime::spawn(loop.get_executor(), "look at all drives", volumes.news_were_missed());
+    else if (told.news == volumes::News::appeared)
       runtime::spawn(loop.get_executor(), "look at a drive", volumes.drive_appeared(told.drive));
     else if (volumes.member_of_cluster())
       runtime::spawn(loop.get_executor(), "clean up after a drive", clean_up_after(told.drive));

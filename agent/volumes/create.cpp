@@ -188,15 +188,19 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
                 {"device", seen.device},
                 {"uuid", made.record.volume.str()},
                 {"generation", std::to_string(made.record.generation)}});
-  Outcome outcome;
-  outcome.changed = dm::Changed::yes;
   try {
     const auto do_attach = [seen, key = made.key](Devices& d) { return d.attach(seen.device, seen.token, *key); };
     co_await state.on_device(seen.device, "map " + seen.device, State::map_deadline, do_attach);
     state.note_success(request.name);
-  } catch (const Error& error) {  // the volume exists and is whole: the view says what is missing
+  } catch (const Error& error) {
     state.note_failure(request.name, error);
+    failure = Error(error.code(), {"map the new volume", request.name,
+                                   std::string(error.what()) + " It is created and whole: `volcryptctl attach " +
+                                       request.name + "` tries again."});
   }
+  if (failure) throw *failure;
+  Outcome outcome;
+  outcome.changed = dm::Changed::yes;
   outcome.volume = co_await state.view(request.name);
   co_return outcome;
 }

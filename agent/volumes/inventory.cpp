@@ -156,12 +156,17 @@ DriveMonitor::~DriveMonitor() = default;
 asio::awaitable<DriveNews> DriveMonitor::next() {
   for (;;) {
     co_await descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+    errno = 0;
     const Device device(udev_monitor_receive_device(monitor_.get()));
-    if (!device) continue;  // filtered, or lost to an overrun
+    DriveNews told;
+    if (!device && errno == ENOBUFS) {
+      told.news = News::missed;
+      co_return told;
+    }
+    if (!device) continue;  // filtered
     const char* action = udev_device_get_action(device.get());
     const char* node = udev_device_get_devnode(device.get());
     if (action == nullptr || node == nullptr) continue;
-    DriveNews told;
     if (std::string_view(action) == "remove") {
       told.news = News::removed;
       told.drive.device = node;

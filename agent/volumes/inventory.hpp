@@ -27,11 +27,12 @@ std::vector<DriveFacts> find_drives();
 // No event is queued or under way in udevd (its /run/udev/queue).
 bool udev_is_quiet();
 
-enum class News { appeared, removed };  // appeared: or changed, as when its content did
+// appeared: or changed, as when its content did. missed: more happened at once than could be heard.
+enum class News { appeared, removed, missed };
 
 struct DriveNews {
   News news = News::appeared;
-  DriveFacts drive;  // of one that was removed: device and number alone
+  DriveFacts drive;  // of one that was removed: device and number alone; of what was missed: nothing
 };
 
 class DriveMonitor {
@@ -39,9 +40,8 @@ class DriveMonitor {
   // Listens from now on: start it before find_labelled(), or a device that goes in between is missed.
   explicit DriveMonitor(const asio::any_io_executor& executor);
   ~DriveMonitor();
-  // The next block device that came, changed or went away, mappings included. An overrun of the socket (very many
-  // events at once) ends with ENOBUFS inside and is skipped: the service compares mappings with present devices
-  // whenever it looks.
+  // The next block device that came, changed or went away, mappings included. After an overrun of the socket (very many
+  // events at once) News::missed: look at everything.
   asio::awaitable<DriveNews> next();
 
  private:

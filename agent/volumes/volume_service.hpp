@@ -119,6 +119,9 @@ class VolumeService {
   // The kernel's own limits for a disk that does not answer: 30 s for a command, some retries.
   static constexpr std::chrono::minutes leaving_patience{5};
 
+  // More drives came and went at once than udev could tell: dead mappings are removed, what is there is attached.
+  asio::awaitable<void> news_were_missed();
+
   // Seams for the coordinator's LocalMember (agent/local_member).
   // Names the generations of volumes that were left behind absent, duplicate or failing; they keep their wrap.
   asio::awaitable<cluster::RewrapProgress> rewrap_all(Generation to);

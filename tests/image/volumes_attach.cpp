@@ -140,6 +140,21 @@ BOOST_AUTO_TEST_CASE(a_drive_that_is_pulled_loses_its_mapping_and_gets_it_back_w
   BOOST_TEST((node->await(node->volumes.attach_device(device)).changed == dm::Changed::yes));
 }
 
+// udev's socket holds some hundred events; a shelf that goes and comes makes more.
+BOOST_AUTO_TEST_CASE(a_drive_whose_going_and_coming_were_not_heard_loses_its_mapping_and_is_attached_again) {
+  const std::string device = drive("vdb");
+  node->create("data1", device);
+  node->create("data2", drive("vdc"));
+  devices->unplug(device);
+  node->await(node->volumes.news_were_missed());
+  BOOST_TEST(devices->mapped() == 1U);
+  BOOST_TEST((condition("data1") == Condition::absent));
+  BOOST_TEST((condition("data2") == Condition::attached));
+  devices->plug(device);
+  node->await(node->volumes.news_were_missed());
+  BOOST_TEST((condition("data1") == Condition::attached));
+}
+
 BOOST_AUTO_TEST_CASE(a_drive_that_returns_while_its_old_mapping_is_in_use_is_attached_when_the_last_user_has_gone) {
   const std::string device = drive("vdb");
   node->create("data1", device);

@@ -23,6 +23,24 @@ BOOST_AUTO_TEST_CASE(a_created_volume_is_attached_catalogued_and_backed_up) {
   BOOST_TEST((node->await(node->volumes.census()) == std::set<Generation>{1}));
 }
 
+BOOST_AUTO_TEST_CASE(a_volume_that_cannot_be_mapped_is_an_error_and_whole) {
+  const std::string device = drive("vdb");
+  devices->before = [](std::string_view call) {
+    if (call == "attach") throw Error(errc::device_busy, {"map", "data1", "Somebody has it open."});
+  };
+  std::string told;
+  try {
+    node->create("data1", device);
+  } catch (const Error& error) {
+    told = error.what();
+  }
+  devices->before = nullptr;
+  BOOST_TEST(told.find("Somebody has it open.") != std::string::npos, told);
+  BOOST_TEST(told.find("volcryptctl attach data1") != std::string::npos, told);
+  BOOST_TEST((node->await(node->volumes.get("data1")).condition == Condition::failed));
+  BOOST_TEST((node->await(node->volumes.attach("data1")).changed == dm::Changed::yes));
+}
+
 BOOST_AUTO_TEST_CASE(a_second_volume_of_the_same_name_is_refused_and_its_drive_untouched) {
   node->create("data1", drive("vdb"));
   const std::string other = drive("vdc");
