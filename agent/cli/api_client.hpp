@@ -14,7 +14,9 @@ namespace volcrypt::cli {
 namespace json = boost::json;
 
 inline constexpr std::chrono::seconds ordinary_deadline{30};
-inline constexpr std::chrono::seconds long_deadline{300};  // what waits for a TPM or formats a drive
+// Above the agent's own deadlines, which name the call that did not come back.
+inline constexpr std::chrono::seconds long_deadline{300};     // what waits for a TPM or formats a drive
+inline constexpr std::chrono::seconds erasing_deadline{960};  // the discard of a large drive
 
 class ApiClient {
  public:

@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "agent/cli/elapsed_line.hpp"
 #include "agent/cli/forecast.hpp"
 #include "agent/cli/table.hpp"
 #include "agent/cli/verbs.hpp"
@@ -189,7 +190,11 @@ ExitStatus enable_feature_flag(Session& session) {
 ExitStatus enable_encryption(Session& session, const EnableOptions& options) {
   const json::object body{{"protection", options.protection}};
   if (options.only_check == Checking::no) {
-    const auto answer = session.agent.post("/v1/encryption", body);
+    json::value answer;
+    {
+      const ElapsedLine line(session, "enabling cluster encryption");
+      answer = session.agent.post("/v1/encryption", body);
+    }
     const bool changed = text_at(answer, {"changed"}) == "yes";
     session.show(answer, changed ? "Cluster encryption is enabled (" + options.protection + ").\n"
                                  : "Cluster encryption was enabled already; nothing changed.\n");

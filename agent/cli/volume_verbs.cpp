@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "agent/cli/elapsed_line.hpp"
 #include "agent/cli/file.hpp"
 #include "agent/cli/table.hpp"
 #include "agent/cli/verbs.hpp"
@@ -112,11 +113,15 @@ ExitStatus get_volume(Session& session, const std::string& name) {
 }
 
 ExitStatus create_volume(Session& session, const CreateOptions& options) {
-  const auto outcome =
-      session.agent.post("/v1/volumes", json::object{{"name", options.name},
-                                                     {"device", device_path(options.device)},
-                                                     {"eraseExistingData", options.erase_existing_data},
-                                                     {"allowDiscards", options.allow_discards}});
+  const json::object body{{"name", options.name},
+                          {"device", device_path(options.device)},
+                          {"eraseExistingData", options.erase_existing_data},
+                          {"allowDiscards", options.allow_discards}};
+  json::value outcome;
+  {
+    const ElapsedLine line(session, "creating volume " + options.name);
+    outcome = session.agent.post("/v1/volumes", body);
+  }
   session.show(outcome, told(outcome, "created and attached as " + text_at(outcome, {"volume", "mapping"})));
   return ExitStatus::done;
 }
@@ -136,7 +141,11 @@ ExitStatus delete_volume(Session& session, const std::string& name, Confirmation
   if (id && confirmation == Confirmation::ask)
     confirm("erase", name, "This erases volume " + name + ": its data cannot be brought back by anybody.");
   // With the id, so that only what was asked about is erased; with none, nothing that got the name just now.
-  const auto answer = session.agent.del(path_of(name) + "?id=" + id.value_or(Uuid().str()));
+  json::value answer;
+  {
+    const ElapsedLine line(session, "erasing volume " + name);
+    answer = session.agent.del(path_of(name) + "?id=" + id.value_or(Uuid().str()), erasing_deadline);
+  }
   session.show(answer, text_at(answer, {"changed"}) == "no"
                            ? "Volume " + name + " was erased already; nothing changed.\n"
                            : "Volume " + name + " is erased.\n");
@@ -195,8 +204,11 @@ ExitStatus header_restore(Session& session, const std::string& name, const std::
 }
 
 ExitStatus settle(Session& session, unsigned timeout) {
-  const auto answer =
-      session.agent.get("/v1/settled?timeout=" + std::to_string(timeout), std::chrono::seconds(timeout + 30));
+  json::value answer;
+  {
+    const ElapsedLine line(session, "waiting for the volumes of this node");
+    answer = session.agent.get("/v1/settled?timeout=" + std::to_string(timeout), std::chrono::seconds(timeout + 30));
+  }
   std::string text;
   for (const auto& volume : volumes_in(answer, "missing")) {
     const auto failure = failure_of(volume);

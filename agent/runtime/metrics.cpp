@@ -38,10 +38,11 @@ struct Metrics::State {
                                      .Help("Data encryption keys wrapped under a newer KEK generation")
                                      .Register(registry)
                                      .Add({});
-  prometheus::Family<prometheus::Histogram>& tpm = prometheus::BuildHistogram()
-                                                       .Name("volcrypt_tpm_seconds")
-                                                       .Help("Time of TPM operations, waiting for the TPM excluded")
-                                                       .Register(registry);
+  prometheus::Family<prometheus::Histogram>& tpm =
+      prometheus::BuildHistogram()
+          .Name("volcrypt_tpm_command_seconds")
+          .Help("Time from a TPM command to its answer, the resource manager included")
+          .Register(registry);
   prometheus::Family<prometheus::Gauge>& rotation = prometheus::BuildGauge()
                                                         .Name("volcrypt_rotation_state")
                                                         .Help("1 for the rotation state that holds, 0 for the others")
@@ -82,9 +83,9 @@ void Metrics::add_unwraps(std::size_t deks) { state_->unwraps.Increment(static_c
 
 void Metrics::add_rewraps(std::size_t deks) { state_->rewraps.Increment(static_cast<double>(deks)); }
 
-void Metrics::observe_tpm(std::string_view operation, std::chrono::duration<double> took) {
+void Metrics::observe_tpm(std::string_view command, std::chrono::duration<double> took) {
   // Add() returns the one that is there already for the same labels.
-  state_->tpm.Add({{"operation", std::string(operation)}}, tpm_buckets).Observe(took.count());
+  state_->tpm.Add({{"command", std::string(command)}}, tpm_buckets).Observe(took.count());
 }
 
 void Metrics::set_rotation(std::string_view phase) {

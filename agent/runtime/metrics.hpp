@@ -24,8 +24,8 @@ class Metrics {
   void set_volumes(const std::map<std::pair<std::string, std::uint64_t>, std::size_t>& counts);
   void add_unwraps(std::size_t deks);
   void add_rewraps(std::size_t deks);
-  // One command or sequence of the TPM worker; `operation` is one of a fixed set ("group keys", "create", ...).
-  void observe_tpm(std::string_view operation, std::chrono::duration<double> took);
+  // One TPM command; `command` is one of a fixed set ("TPM2_Load", ...).
+  void observe_tpm(std::string_view command, std::chrono::duration<double> took);
   void set_rotation(std::string_view phase);  // "NoRotation", ...; exactly one phase is 1
   void set_current_generation(std::uint64_t generation);
   void add_error(std::string_view kind);  // errc_name of a request or background task that failed

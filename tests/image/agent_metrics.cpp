@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(errors_are_counted_by_kind) {
 BOOST_AUTO_TEST_CASE(without_a_tpm_no_tpm_command_is_timed_and_no_volume_is_named) {
   create("a-telling-name");
   const std::string text = daemon.metrics();
-  BOOST_TEST(text.find("volcrypt_tpm_seconds_count") == std::string::npos);
+  BOOST_TEST(text.find("volcrypt_tpm_command_seconds_count") == std::string::npos);
   BOOST_TEST(text.find("telling") == std::string::npos);
 }
 

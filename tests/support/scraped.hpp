@@ -31,11 +31,11 @@ class Scraped {
   double rewraps() const { return at("volcrypt_dek_rewraps_total"); }
   double generation() const { return at("volcrypt_current_kek_generation"); }
   double errors(const std::string& kind) const { return at("volcrypt_errors_total{kind=\"" + kind + "\"}"); }
-  double tpm_calls(const std::string& operation) const {
-    return at("volcrypt_tpm_seconds_count{operation=\"" + operation + "\"}");
+  double tpm_commands(const std::string& command) const {
+    return at("volcrypt_tpm_command_seconds_count{command=\"" + command + "\"}");
   }
-  double tpm_seconds(const std::string& operation) const {
-    return at("volcrypt_tpm_seconds_sum{operation=\"" + operation + "\"}");
+  double tpm_seconds(const std::string& command) const {
+    return at("volcrypt_tpm_command_seconds_sum{command=\"" + command + "\"}");
   }
   // The one rotation state that is 1; "none" or "several" when it is not exactly one.
   std::string rotation() const {

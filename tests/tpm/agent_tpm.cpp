@@ -126,23 +126,25 @@ BOOST_AUTO_TEST_CASE(the_latency_of_each_tpm_command_is_in_the_metrics_and_grows
   const Daemon daemon(tpm.tcti(), test::Drives::files);
   test::make_enabled_cluster(daemon, "tpm");
   const test::Scraped enabled(daemon);
-  BOOST_TEST(enabled.tpm_calls("create") == 1);
-  BOOST_TEST(enabled.tpm_calls("prove") >= 1);
-  BOOST_TEST(enabled.tpm_seconds("create") > 0);
-  BOOST_TEST(enabled.at("volcrypt_tpm_seconds_bucket{operation=\"create\",le=\"30\"}") == 1);
+  // Of the attestation key, the self-test's and the KEK: how many, is not what is looked at here.
+  const double creates = enabled.tpm_commands("TPM2_Create");
+  BOOST_TEST(creates > 0);
+  BOOST_TEST(enabled.tpm_seconds("TPM2_Create") > 0);
+  BOOST_TEST(enabled.at("volcrypt_tpm_command_seconds_bucket{command=\"TPM2_Create\",le=\"30\"}") == creates);
+  BOOST_TEST(enabled.tpm_commands("other") == 0);
 
   must_succeed(daemon.control({"create", "volume", "data1", "--device", daemon.plug("data1")}));
   must_succeed(daemon.control({"detach", "data1"}));
   const test::Scraped created(daemon);
   must_succeed(daemon.control({"attach", "data1"}));
   const test::Scraped attached(daemon);
-  BOOST_TEST(attached.tpm_calls("group keys") == created.tpm_calls("group keys") + 1);
-  BOOST_TEST(attached.tpm_seconds("group keys") > created.tpm_seconds("group keys"));
+  BOOST_TEST(attached.tpm_commands("TPM2_HMAC") == created.tpm_commands("TPM2_HMAC") + 1);
+  BOOST_TEST(attached.tpm_seconds("TPM2_HMAC") > created.tpm_seconds("TPM2_HMAC"));
   BOOST_TEST(attached.unwraps() == created.unwraps() + 1);
   must_succeed(daemon.control({"rotate", "cluster-root-key", "--wait", "--timeout", "120"}));
   must_succeed(daemon.control({"get", "volumes"}));
   const test::Scraped rotated(daemon);
-  BOOST_TEST(rotated.tpm_calls("create") == 2);
+  BOOST_TEST(rotated.tpm_commands("TPM2_Create") == creates + 1);
   BOOST_TEST(rotated.rewraps() == 1);
   BOOST_TEST(rotated.volumes("attached", 2) == 1);
 }

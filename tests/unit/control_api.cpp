@@ -262,7 +262,7 @@ BOOST_AUTO_TEST_CASE(numbers_stand_in_the_text_with_bounded_labels) {
   metrics.set_volumes({{{"attached", 3}, 4}});
   metrics.add_unwraps(5);
   metrics.add_rewraps(4);
-  metrics.observe_tpm("group keys", std::chrono::milliseconds(20));
+  metrics.observe_tpm("TPM2_HMAC", std::chrono::milliseconds(20));
   metrics.set_rotation("EncryptingDEKs");
   metrics.set_current_generation(3);
   metrics.add_error("sealed_out");
@@ -270,8 +270,8 @@ BOOST_AUTO_TEST_CASE(numbers_stand_in_the_text_with_bounded_labels) {
   const std::string text = metrics.text();
   for (const auto* line :
        {"volcrypt_volumes{generation=\"3\",state=\"attached\"} 4", "volcrypt_dek_unwraps_total 5",
-        "volcrypt_dek_rewraps_total 4", "volcrypt_tpm_seconds_bucket{operation=\"group keys\",le=\"0.03\"} 1",
-        "volcrypt_tpm_seconds_bucket{operation=\"group keys\",le=\"0.01\"} 0",
+        "volcrypt_dek_rewraps_total 4", "volcrypt_tpm_command_seconds_bucket{command=\"TPM2_HMAC\",le=\"0.03\"} 1",
+        "volcrypt_tpm_command_seconds_bucket{command=\"TPM2_HMAC\",le=\"0.01\"} 0",
         "volcrypt_rotation_state{state=\"EncryptingDEKs\"} 1", "volcrypt_rotation_state{state=\"NoRotation\"} 0",
         "volcrypt_current_kek_generation 3", "volcrypt_errors_total{kind=\"sealed_out\"} 2"}) {
     BOOST_TEST_CONTEXT(line << "\n" << text) { BOOST_TEST(text.find(std::string(line) + "\n") != std::string::npos); }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "agent/keys/tpm/tpm_object.hpp"
 #include "agent/keys/tpm/tss_error.hpp"
@@ -42,13 +43,14 @@ void flush_all(ESYS_CONTEXT* esys, TPM2_HANDLE first) {
 
 }  // namespace
 
-TpmContext::TpmContext(const std::string& tcti) {
+TpmContext::TpmContext(const std::string& tcti, CommandObserver observe) {
   TSS2_TCTI_CONTEXT* transport = nullptr;
   TSS2_RC code = Tss2_TctiLdr_Initialize(tcti.c_str(), &transport);
   if (code != TSS2_RC_SUCCESS) throw absent(tcti, code);
   tcti_.reset(transport);
+  timed_ = std::make_unique<TimedTcti>(transport, std::move(observe));
   ESYS_CONTEXT* esys = nullptr;
-  code = Esys_Initialize(&esys, transport, nullptr);
+  code = Esys_Initialize(&esys, timed_->context(), nullptr);
   if (code != TSS2_RC_SUCCESS) throw absent(tcti, code);
   esys_.reset(esys);
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/keys/tpm/timed_tcti.hpp"
 #include "dmtarget/handle.hpp"
 
 namespace volcrypt::keys::tpm {
@@ -18,7 +19,7 @@ namespace volcrypt::keys::tpm {
 class TpmContext {
  public:
   // Throws errc::tpm_absent naming the TCTI.
-  explicit TpmContext(const std::string& tcti);
+  explicit TpmContext(const std::string& tcti, CommandObserver observe = {});
 
   ESYS_CONTEXT* esys() const noexcept { return esys_.get(); }
 
@@ -31,6 +32,7 @@ class TpmContext {
   static void finalize_esys(ESYS_CONTEXT* esys) noexcept;
 
   std::unique_ptr<TSS2_TCTI_CONTEXT, FreeWith<&finalize_tcti>> tcti_;
+  std::unique_ptr<TimedTcti> timed_;  // ends after what speaks through it
   std::unique_ptr<ESYS_CONTEXT, FreeWith<&finalize_esys>> esys_;
 };
 

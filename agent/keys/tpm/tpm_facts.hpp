@@ -2,12 +2,18 @@
 // that the daemon can ask without its headers. Any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace volcrypt::keys::tpm {
+
+// Told how long a TPM command took, by its name in TPM 2.0 part 3. On the TPM's worker thread; it must not throw.
+using CommandObserver = std::function<void(std::string_view command, std::chrono::nanoseconds took)>;
 
 // Of the storage key. RSA for chips whose ECC fails the self-test; making it may take many seconds.
 enum class StorageAlgorithm { ecc_p256, rsa_2048 };

@@ -11,7 +11,7 @@
 namespace volcrypt::keys {
 
 struct TpmKekStore::Connection {
-  explicit Connection(const std::string& tcti) : context(tcti) {}
+  Connection(const std::string& tcti, tpm::CommandObserver observe) : context(tcti, std::move(observe)) {}
   ESYS_CONTEXT* esys() const noexcept { return context.esys(); }
   void drop_kek() noexcept {
     kek.end();

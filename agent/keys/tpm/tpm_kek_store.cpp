@@ -70,7 +70,7 @@ TpmKekStore::~TpmKekStore() { disconnect(); }
 TpmKekStore::Connection& TpmKekStore::connect() {
   if (connection_) return *connection_;
   if (!seen_ && options_.patience.count() > 0) wait_for_tpm(options_.tcti, options_.patience);
-  auto fresh = std::make_unique<Connection>(options_.tcti);
+  auto fresh = std::make_unique<Connection>(options_.tcti, options_.observe);
   if (dirty_) fresh->context.sweep();
   dirty_ = false;
   seen_ = true;

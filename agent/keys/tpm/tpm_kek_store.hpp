@@ -22,6 +22,7 @@ struct TpmStoreOptions {
   std::uint32_t first_handle = 0x81015600;  // persistent handles that are tried from here on
   tpm::StorageAlgorithm algorithm = tpm::StorageAlgorithm::ecc_p256;
   std::optional<tpm::HmacRoute> route;  // empty: chosen by what the TPM has
+  tpm::CommandObserver observe;         // empty: nobody listens
 };
 
 class TpmKekStore : public KekStore {
