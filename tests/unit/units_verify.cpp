@@ -155,4 +155,16 @@ BOOST_AUTO_TEST_CASE(each_hardening_setting_has_its_reason_above_it) {
   BOOST_TEST(settings > 40u);
 }
 
+// Neither network.target, network-online.target and their services, nor what waits for them; in no kind of dependency.
+BOOST_AUTO_TEST_CASE(no_unit_depends_on_the_network) {
+  unsigned dependencies = 0;
+  for (const Line& line : lines_of_all_units()) {
+    if (line.section == "[Service]" || line.key == "Description" || line.key == "Documentation") continue;
+    ++dependencies;
+    for (const auto* word : {"network", "remote", "nss-lookup", "time-sync"})
+      BOOST_TEST(line.value.find(word) == std::string::npos, line.unit << ": " << line.key << "=" << line.value);
+  }
+  BOOST_TEST(dependencies > 20u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
