@@ -177,7 +177,8 @@ void check_facts(const HeaderFacts& facts, const Token& token, const std::string
     throw Error(errc::header_changed, {"accept the header of", device,
                                        "It differs in: " + differences +
                                            ". Somebody edited it; restore it from the cluster's backup with "
-                                           "\"volcryptctl header restore\". Nothing was changed."});
+                                           "`volcryptctl header restore NAME --device " +
+                                           device + "`. Nothing was changed."});
 }
 
 }  // namespace volcrypt::dm

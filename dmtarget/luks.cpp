@@ -102,15 +102,20 @@ class Library {
 
 HeaderText text_of(const HeaderCopy& copy) { return {copy.json, copy.label, copy.subsystem, copy.uuid}; }
 
+std::string header_restore(const std::string& device) {
+  return "`volcryptctl header restore NAME --device " + device + "`";
+}
+
 [[noreturn]] void refuse_no_good_copy(const HeaderCopies& copies, ByteView area, const std::string& device) {
   if (all_zero(area))
     throw Error(errc::device_all_zero,
                 {"open", device,
                  "The drive is blank or erased, or its path is ill and reads zeros; it is not touched. "
-                 "If it held a volume, check the drive, then use \"volcryptctl header restore\"."});
+                 "If it held a volume, check the drive, then use " +
+                     header_restore(device) + "."});
   if (looks_like_damaged_ours(copies, area))
     throw Error(errc::header_damaged,
-                {"open", device, "Put the backup back with \"volcryptctl header restore\". Nothing was changed."});
+                {"open", device, "Put the backup back with " + header_restore(device) + ". Nothing was changed."});
   throw Error(errc::not_ours, {"open", device, "Nothing was changed."});
 }
 

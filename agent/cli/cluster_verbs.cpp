@@ -49,7 +49,7 @@ std::string describe(const json::value& info) {
   Listing listing;
   const auto* cluster = find(info, {"cluster"});
   if (!cluster || cluster->is_null()) {
-    listing.add("Cluster", "none yet; make one by: volcryptctl cluster init");
+    listing.add("Cluster", "none yet; make one by `volcryptctl cluster init`");
   } else {
     listing.add("Cluster", text_at(info, {"cluster", "name"}));
     listing.add("Cluster id", text_at(info, {"cluster", "id"}));
@@ -160,7 +160,7 @@ ExitStatus wait_for_rotation(Session& session, std::uint64_t generation, unsigne
         const std::string obstacle = text_at(rotation, {"waitingFor"});
         throw Failure(ExitStatus::timed_out, "cannot wait longer for the rotation" +
                                                  (obstacle == "-" ? "" : ": " + obstacle) +
-                                                 ". It goes on by itself; look with: volcryptctl get clusterinfo.");
+                                                 ". It goes on by itself; look with `volcryptctl get clusterinfo`.");
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(300));
     }
@@ -256,7 +256,7 @@ ExitStatus rotate(Session& session, const RotateOptions& options) {
   const std::uint64_t generation = number_at(answer, {"generation"});
   if (options.wait == Waiting::yes) return wait_for_rotation(session, generation, options.timeout);
   session.show(answer, "Rotation to generation " + std::to_string(generation) +
-                           " has begun; follow it with: volcryptctl get clusterinfo\n");
+                           " has begun; follow it with `volcryptctl get clusterinfo`.\n");
   return ExitStatus::done;
 }
 

@@ -36,13 +36,14 @@ std::string forecast(const json::value& state) {
     return "The next boot opens the volumes if firmware, Secure Boot state and boot path stay as they are (PCR " +
            pcrs +
            ").\nAfter a change of what is measured there, this node is sealed out until `volcryptctl node "
-           "approve-boot-state`." +
+           "approve-boot-state --authority-file FILE`." +
            also;
   }
   return "SEALED OUT: this boot is not approved, and the next one of the same kind will not be either.\n"
          "If you know why PCR " +
          pcrs +
-         " changed (firmware, Secure Boot keys, dbx), run `volcryptctl node approve-boot-state`; the same keys open "
+         " changed (firmware, Secure Boot keys, dbx), run `volcryptctl node approve-boot-state --authority-file FILE`; "
+         "the same keys open "
          "then.\n"
          "If you do not know, boot the system that was approved before." +
          also;

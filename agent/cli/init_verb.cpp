@@ -53,7 +53,7 @@ auto needing_tpm(const std::string& state, Call call) {
   } catch (const Failure& failure) {
     std::string text = failure.what() + state;
     if (failure.status() == ExitStatus::tpm) {
-      text += " No cluster was made. For one that shall never use a TPM: volcryptctl cluster init --without-tpm.";
+      text += " No cluster was made. For one that shall never use a TPM: `volcryptctl cluster init --without-tpm`.";
     }
     throw Failure(failure.status(), text);
   }
@@ -152,7 +152,7 @@ std::string summary(const InitOptions& options, const KeyFiles& files, const clu
   return listing.text() +
          "\nMove both key files off this server, to two places each. Without the recovery key and its passphrase, "
          "nothing opens\n"
-         "the volumes when the TPM is lost. Next: volcryptctl enable feature-flag cluster-encryption\n";
+         "the volumes when the TPM is lost. Next: `volcryptctl enable feature-flag cluster-encryption`\n";
 }
 
 }  // namespace

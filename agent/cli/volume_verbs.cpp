@@ -162,8 +162,8 @@ ExitStatus forget_volume(Session& session, const std::string& name, Confirmation
   const auto answer = session.agent.post(path_of(name) + "/forget", json::object{});
   session.show(answer, text_at(answer, {"changed"}) == "no"
                            ? "Volume " + name + " was forgotten or erased already; nothing changed.\n"
-                           : "Volume " + name + " is forgotten. If its drive returns in time: volcryptctl attach " +
-                                 name + " --device DEVICE\n");
+                           : "Volume " + name + " is forgotten. If its drive returns in time: `volcryptctl attach " +
+                                 name + " --device DEVICE`.\n");
   return ExitStatus::done;
 }
 
@@ -199,7 +199,7 @@ ExitStatus header_restore(Session& session, const std::string& name, const std::
   session.show(outcome, text_at(outcome, {"changed"}) == "no"
                             ? "The header of volume " + name + " on " + device + " is in order; nothing changed.\n"
                             : "Header of volume " + name + " is restored on " + device +
-                                  "; attach it with: volcryptctl attach " + name + "\n");
+                                  "; attach it with `volcryptctl attach " + name + "`.\n");
   return ExitStatus::done;
 }
 

@@ -59,9 +59,10 @@ asio::awaitable<void> ClusterService::State::add_secure_boot(ClusterInfo& info) 
   }
   if (!is_policy || info.secure_boot == SecureBoot::on) co_return;
   const std::string lacks = info.secure_boot == SecureBoot::off ? "Secure Boot is off" : "There is no Secure Boot here";
-  info.warnings.push_back(lacks +
-                          ", and PCR 7 is the policy: a node that boots something else may still load the KEK. Switch "
-                          "Secure Boot on in the firmware, then approve with `volcryptctl node approve-boot-state`.");
+  info.warnings.push_back(
+      lacks +
+      ", and PCR 7 is the policy: a node that boots something else may still load the KEK. Switch "
+      "Secure Boot on in the firmware, then approve with `volcryptctl node approve-boot-state --authority-file FILE`.");
 }
 
 asio::awaitable<void> ClusterService::State::add_key_warnings(ClusterInfo& info) {
@@ -96,7 +97,7 @@ asio::awaitable<void> ClusterService::State::add_recovery(ClusterInfo& info) {
   const std::string lacks = info.recovery_verified_at.empty()
                                 ? "was never verified"
                                 : "is not verified since KEK generation " + std::to_string(*info.unverified_since);
-  info.warnings.push_back("The recovery key " + lacks + ": run `volcryptctl recovery verify`.");
+  info.warnings.push_back("The recovery key " + lacks + ": run `volcryptctl recovery verify --recovery-file FILE`.");
 }
 
 void ClusterService::State::add_warnings(ClusterInfo& info) {

@@ -68,9 +68,10 @@ asio::awaitable<http::Response> Routes::recovery_verified(http::Request request)
   const keys::RecoveryBundle bundle = co_await services_.recovery_bundle();
   for (const auto& blob : bundle.blobs) {
     if (std::find(names.begin(), names.end(), to_hex(blob.name)) != names.end()) continue;
-    throw Error(errc::conflict, {"record the verification of", "the recovery key",
-                                 "Generation " + std::to_string(blob.generation) +
-                                     " is not among what was verified; run `volcryptctl recovery verify` again."});
+    throw Error(errc::conflict,
+                {"record the verification of", "the recovery key",
+                 "Generation " + std::to_string(blob.generation) +
+                     " is not among what was verified; run `volcryptctl recovery verify --recovery-file FILE` again."});
   }
   if (bundle.blobs.empty()) {
     throw Error(errc::wrong_state, {"record the verification of", "the recovery key",

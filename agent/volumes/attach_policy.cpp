@@ -23,6 +23,10 @@ bool lies_under(const dm::Mapping& mapping, dev_t number) {
   return std::find(mapping.under.begin(), mapping.under.end(), number) != mapping.under.end();
 }
 
+std::string header_restore(const std::string& name, const std::string& device) {
+  return "`volcryptctl header restore " + name + " --device " + device + "`";
+}
+
 Decision about_owner(const AttachQuestion& q) {
   if (q.cluster.is_nil())
     return refuse(errc::wrong_state, "this node belongs to no cluster yet", "Run `volcryptctl cluster init` first.");
@@ -47,19 +51,19 @@ Decision about_identity(const AttachQuestion& q) {
   if (q.record && (q.record->name != token.name || q.record->group != token.group))
     return refuse(errc::header_changed,
                   "the catalogue knows this volume as " + q.record->name + ", the header says " + token.name,
-                  "Put the header back with `volcryptctl header restore`.");
+                  "Put the header back with " + header_restore(q.record->name, q.drive.device) + ".");
   if (q.namesake)
     return refuse(errc::name_taken,
                   "the catalogue has another volume named " + token.name + " (" + q.namesake->volume.str() + ")",
                   "Delete that volume, or keep this drive out of the machine.");
   if (!q.held.contains(token.generation)) {
     const bool past = !q.held.empty() && token.generation < *q.held.rbegin();
-    return refuse(
-        errc::wrong_generation,
-        "its key is wrapped by KEK generation " + std::to_string(token.generation) +
-            (past ? ", which was retired" : ", which this node does not hold"),
-        past ? "The header is older than the last rotation: put the newest one back with `volcryptctl header restore`."
-             : "Bring this node's cluster state up to date first.");
+    return refuse(errc::wrong_generation,
+                  "its key is wrapped by KEK generation " + std::to_string(token.generation) +
+                      (past ? ", which was retired" : ", which this node does not hold"),
+                  past ? "The header is older than the last rotation: put the newest one back with " +
+                             header_restore(token.name, q.drive.device) + "."
+                       : "Bring this node's cluster state up to date first.");
   }
   return {Verdict::attach, {}, {}, {}};
 }

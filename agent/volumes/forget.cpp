@@ -12,6 +12,8 @@ Error refuse(const std::string& name, errc cause, std::string why) {
   return Error(cause, {"forget volume", name, std::move(why) + " Nothing was changed."});
 }
 
+std::string delete_volume(const std::string& name) { return "`volcryptctl delete volume " + name + "`"; }
+
 // Its place may show it where udev does not: a drive that just came, or one whose header was damaged, which the backup
 // in the catalogue would bring back.
 asio::awaitable<void> check_last_place(VolumeService::State& state, cluster::VolumeRecord record) {
@@ -25,23 +27,25 @@ asio::awaitable<void> check_last_place(VolumeService::State& state, cluster::Vol
   }
   if (trace == Trace::header)
     throw refuse(record.name, errc::wrong_state,
-                 "Its drive is here, on " + record.device_hint + ": use `volcryptctl delete volume`.");
+                 "Its drive is here, on " + record.device_hint + ": use " + delete_volume(record.name) + ".");
   if (trace == Trace::named || trace == Trace::damaged)
     throw refuse(record.name, errc::wrong_state,
                  "The drive on " + record.device_hint +
                      " has a damaged header, which may be this volume's: put it back with `volcryptctl header "
-                     "restore`, or pull that drive out.");
+                     "restore " +
+                     record.name + " --device " + record.device_hint + "`, or pull that drive out.");
 }
 
 asio::awaitable<void> check_gone(VolumeService::State& state, cluster::VolumeRecord record) {
   const std::vector<dm::Mapping> live = co_await state.mappings();
   if (mapping_of(live, record.volume) != nullptr)
-    throw refuse(record.name, errc::wrong_state, "It is attached. Detach it, then use `volcryptctl delete volume`.");
+    throw refuse(record.name, errc::wrong_state,
+                 "It is attached. Detach it, then use " + delete_volume(record.name) + ".");
   const std::vector<Candidate> candidates = co_await state.scan();
   for (const Candidate& candidate : candidates)
     if (candidate.volume == record.volume)
       throw refuse(record.name, errc::wrong_state,
-                   "Its drive is here, on " + candidate.device + ": use `volcryptctl delete volume`.");
+                   "Its drive is here, on " + candidate.device + ": use " + delete_volume(record.name) + ".");
   co_await check_last_place(state, record);
 }
 

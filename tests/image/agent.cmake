@@ -9,7 +9,10 @@ add_dependencies(volcrypt_test_daemon volcryptd volcryptctl volcryptd_over_files
 add_executable(volcryptd_over_files ${CMAKE_SOURCE_DIR}/tests/support/volcryptd_over_files.cpp)
 target_link_libraries(volcryptd_over_files PRIVATE volcrypt_test_node)
 volcrypt_test(NAME agent_image TIER image SOURCES agent_software.cpp LIBS volcrypt_test_daemon)
-volcrypt_test(NAME agent_verbs TIER image SOURCES agent_verbs.cpp LIBS volcrypt_test_daemon yaml-cpp)
+set(verb_formats ${CMAKE_SOURCE_DIR}/tests/support/verb_formats.cpp)
+volcrypt_test(NAME agent_verbs TIER image SOURCES agent_verbs.cpp ${verb_formats} LIBS volcrypt_test_daemon yaml-cpp)
+volcrypt_test(NAME agent_cluster_verbs TIER image SOURCES agent_cluster_verbs.cpp ${verb_formats}
+              LIBS volcrypt_test_daemon yaml-cpp)
 volcrypt_test(NAME agent_exit_codes TIER image SOURCES agent_exit_codes.cpp LIBS volcrypt_test_daemon)
 target_compile_definitions(agent_exit_codes PRIVATE VOLCRYPT_CONTROL="$<TARGET_FILE:volcryptctl>"
                            VOLCRYPT_MANUAL="${CMAKE_SOURCE_DIR}/agent/cli/volcryptctl.1.scd")

@@ -1,15 +1,12 @@
-// volcryptctl's verbs on volumes, headers, rotation and recovery as processes against a daemon over plain files: table,
+// volcryptctl's verbs on volumes and headers as processes against a daemon over plain files: table,
 // JSON and YAML of each say the same, the exit status is 0, and what the verb is for has happened.
-#include <yaml-cpp/yaml.h>
-
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <sstream>
+#include <utility>
 
 #include "tests/support/daemon_checks.hpp"
+#include "tests/support/verb_formats.hpp"
 
 namespace volcrypt {
 
@@ -18,51 +15,10 @@ namespace {
 namespace json = boost::json;
 using test::CommandResult;
 using test::Daemon;
+using test::holds;
 using test::must_succeed;
-using Words = std::vector<std::string>;
-
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-// The kinds of everything in it: two runs of a verb may differ in numbers, the formats must not differ in form.
-std::string form_of(const json::value& value) {
-  std::string form;
-  if (const auto* object = value.if_object()) {
-    std::map<std::string, std::string> members;
-    for (const auto& member : *object) members[member.key()] = form_of(member.value());
-    for (const auto& [name, its_form] : members) form += name + ":" + its_form + " ";
-    return "{" + form + "}";
-  }
-  if (const auto* array = value.if_array()) {
-    for (const auto& element : *array) form += form_of(element) + " ";
-    return "[" + form + "]";
-  }
-  return value.is_null() ? "null" : value.is_bool() ? "bool" : value.is_number() ? "number" : "string";
-}
-
-std::string form_of(const YAML::Node& node) {
-  std::string form;
-  if (node.IsMap()) {
-    std::map<std::string, std::string> members;
-    for (const auto& member : node) members[member.first.as<std::string>()] = form_of(member.second);
-    for (const auto& [name, its_form] : members) form += name + ":" + its_form + " ";
-    return "{" + form + "}";
-  }
-  if (node.IsSequence()) {
-    for (const auto& element : node) form += form_of(element) + " ";
-    return "[" + form + "]";
-  }
-  if (node.IsNull()) return "null";
-  if (node.Tag() == "!") return "string";  // quoted
-  bool truth = false;
-  double number = 0;
-  if (YAML::convert<bool>::decode(node, truth)) return "bool";
-  return YAML::convert<double>::decode(node, number) ? "number" : "string";
-}
-
-struct Told {
-  std::string table;
-  json::value document;  // of -o json
-};
+using test::Told;
+using test::Words;
 
 struct OneVolume {
   Daemon daemon{"none", test::Drives::files};
@@ -77,22 +33,9 @@ struct OneVolume {
   json::value volume() const { return daemon.ask({"get", "volume", "data1"}); }
   std::string state() const { return volume().at("state").as_string().c_str(); }
 
-  // The verb in each format, each time from where `prepare` leads.
   Told in_all_formats(
       const Words& words, const std::function<void()>& prepare = [] {}, const Words& passphrases = {}) const {
-    std::map<std::string, std::string> out;
-    for (const std::string format : {"table", "json", "yaml"}) {
-      prepare();
-      Words all = words;
-      all.insert(all.end(), {"-o", format});
-      const CommandResult result = daemon.control(all, passphrases);
-      BOOST_TEST_CONTEXT(format << ": " << result.out << result.err) { BOOST_REQUIRE(result.status == 0); }
-      out[format] = result.out;
-    }
-    Told told{out["table"], json::parse(out["json"])};
-    BOOST_TEST(form_of(YAML::Load(out["yaml"])) == form_of(told.document));
-    BOOST_TEST_MESSAGE(told.table << json::serialize(told.document));
-    return told;
+    return test::in_all_formats(daemon, words, {prepare, passphrases, 0});
   }
 
   void damage_both_header_copies() const {
@@ -211,21 +154,36 @@ BOOST_AUTO_TEST_CASE(a_forgotten_volume_and_a_name_that_never_was_cannot_be_dele
   BOOST_TEST(daemon.control({"forget", "volume", "never", "--yes"}).status == 5);
 }
 
-BOOST_AUTO_TEST_CASE(rotate_waits_for_the_new_generation_and_tells_its_number) {
-  const Told told = in_all_formats({"rotate", "cluster-root-key", "--wait", "--timeout", "100"});
-  BOOST_TEST(told.table == "Generation 2 is current.\n");
-  BOOST_TEST(told.document.at("rotationState").as_string() == "NoRotation");
-  BOOST_TEST(told.document.at("currentKekGeneration").to_number<int>() == 3);
-  BOOST_TEST(volume().at("kekGeneration").to_number<int>() == 4);
+BOOST_AUTO_TEST_CASE(create_volume_tells_the_mapping_and_a_name_that_is_taken_is_refused) {
+  const std::string other = daemon.plug("vdc");
+  const auto take_away = [&] { must_succeed(daemon.control({"delete", "volume", "data2", "--yes"})); };
+  bool first = true;
+  const Told told = in_all_formats({"create", "volume", "data2", "--device", other}, [&] {
+    if (!std::exchange(first, false)) take_away();
+  });
+  BOOST_TEST(told.table == "Volume data2 is created and attached as /dev/mapper/data2.\n");
+  BOOST_TEST(told.document.at("changed").as_bool());
+  BOOST_TEST(told.document.at("volume").at("name").as_string() == "data2");
+  BOOST_TEST(told.document.at("volume").at("mapping").as_string() == "/dev/mapper/data2");
+  const Told taken =
+      test::in_all_formats(daemon, {"create", "volume", "data2", "--device", daemon.plug("vdd")}, {.status = 4});
+  BOOST_TEST(holds(taken.error, "the name is taken"));
 }
 
-BOOST_AUTO_TEST_CASE(recovery_verify_opens_every_blob) {
-  const Told told = in_all_formats({"recovery", "verify", "--recovery-file", daemon.path("recovery.json")}, [] {},
-                                   {test::recovery_passphrase});
-  BOOST_TEST(told.document.at("verified").as_bool());
-  BOOST_TEST(told.document.at("generations").at(0).at("result").as_string() == "opens");
-  BOOST_TEST(holds(told.table, "opens"));
-  BOOST_TEST(daemon.ask({"get", "clusterinfo"}).at("recovery").at("verified").as_bool());
+BOOST_AUTO_TEST_CASE(settle_tells_that_all_are_attached_or_which_is_missing) {
+  const Told told = in_all_formats({"settle", "--timeout", "60"});
+  BOOST_TEST(told.table == "All volumes are attached.\n");
+  BOOST_TEST(told.document.at("settled").as_bool());
+  BOOST_TEST(told.document.at("missing").as_array().empty());
+  daemon.stop();
+  daemon.hold("attach");
+  daemon.start();
+  const Told missing = test::in_all_formats(daemon, {"settle", "--timeout", "0"}, {.status = 8});
+  BOOST_TEST(holds(missing.table, "volume data1 is "));
+  BOOST_TEST(!missing.document.at("settled").as_bool());
+  BOOST_TEST(missing.document.at("missing").at(0).at("name").as_string() == "data1");
+  BOOST_TEST(missing.error == "volcryptctl: the volumes did not settle within 0 seconds.\n");
+  daemon.let_go("attach");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(before_init_verbs_say_what_to_do_first) {
   BOOST_TEST(ctl({"settle", "--timeout", "1"}).status == 0);
   const auto status = ctl({"get", "clusterinfo"});
   BOOST_TEST(status.status == 0);
-  BOOST_TEST(holds(status.out, "none yet; make one by: volcryptctl cluster init"));
+  BOOST_TEST(holds(status.out, "none yet; make one by `volcryptctl cluster init`"));
   BOOST_TEST(agent->stop(SIGTERM) == 0);
 }
 
@@ -207,8 +207,9 @@ BOOST_AUTO_TEST_CASE(after_a_rotation_the_recovery_key_counts_as_verified_only_w
   BOOST_TEST(info().at("recovery").at("unverifiedSinceGeneration").to_number<int>() == 2);
   const std::string table = ctl({"get", "clusterinfo"}).out;
   BOOST_TEST(holds(table, "not verified since KEK generation 2\n"));
-  BOOST_TEST(
-      holds(table, "The recovery key is not verified since KEK generation 2: run `volcryptctl recovery verify`."));
+  BOOST_TEST(holds(table,
+                   "The recovery key is not verified since KEK generation 2: run `volcryptctl recovery verify "
+                   "--recovery-file FILE`."));
   verify();
 }
 

@@ -34,6 +34,7 @@ BOOST_AUTO_TEST_CASE(an_agent_restart_leaves_live_mappings_as_they_are) {
   BOOST_TEST((node->await(node->volumes.attach_device(device)).changed == dm::Changed::no));
 }
 
+// FAILURES.md E: linstor-server#524, a mapping that stayed suspended because the resume never ran.
 BOOST_AUTO_TEST_CASE(a_start_resumes_what_was_left_suspended_and_replaces_what_was_half_made) {
   node->create("data1", drive("vdb"));
   const VolumeView two = node->create("data2", drive("vdc"));

@@ -7,3 +7,7 @@ volcrypt_test(NAME agent_tpm_init TIER tpm
 volcrypt_test(NAME agent_tpm_abort TIER tpm
               SOURCES agent_tpm_abort.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${agent_tpm_support}
               LIBS volcrypt_test_daemon volcrypt_tpm)
+volcrypt_test(NAME agent_tpm_verbs TIER tpm
+              SOURCES agent_tpm_verbs.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp
+                      ${CMAKE_SOURCE_DIR}/tests/support/verb_formats.cpp ${agent_tpm_support}
+              LIBS volcrypt_test_daemon volcrypt_tpm yaml-cpp)

@@ -182,7 +182,10 @@ BOOST_AUTO_TEST_CASE(
 BOOST_AUTO_TEST_CASE(a_fault_at_every_command_of_create_leaves_the_generation_whole_or_absent) {
   ProxiedNode node;
   Generation next = 2;
-  for (const Fault fault : {Fault::cut, Fault::closed, Fault::flipped}) {
+  for (const Fault fault :
+       {Fault::busy, Fault::yielded, Fault::shortened, Fault::cut, Fault::closed, Fault::lost, Fault::flipped}) {
+    const bool is_waited_out = fault == Fault::busy || fault == Fault::yielded;
+    unsigned refused = 0;
     for (unsigned step = 0;; ++step) {
       BOOST_REQUIRE(step < 300U);
       const Generation generation = next++;
@@ -193,6 +196,7 @@ BOOST_AUTO_TEST_CASE(a_fault_at_every_command_of_create_leaves_the_generation_wh
       } catch (const Error& error) {
         BOOST_TEST_MESSAGE(error.what());
         made = false;
+        ++refused;
       }
       const bool harmed = node.proxy.harmed() > 0;
       node.proxy.order({});
@@ -205,7 +209,17 @@ BOOST_AUTO_TEST_CASE(a_fault_at_every_command_of_create_leaves_the_generation_wh
       node.store->destroy(generation);
       if (!harmed) break;
     }
+    BOOST_TEST((is_waited_out ? refused == 0U : refused > 10U), refused);
   }
   node.store->lock();
   BOOST_TEST(node.objects_and_sessions() == 0U);
+}
+
+// Whatever lies on the way to the TPM cannot disturb it: the signatures are checked by this program.
+BOOST_AUTO_TEST_CASE(adopting_approvals_asks_the_tpm_nothing) {
+  ProxiedNode node;
+  node.restart();
+  node.proxy.take_traffic();
+  node.store->adopt(node.approvals);
+  BOOST_TEST(node.proxy.take_traffic().empty());
 }

@@ -1,5 +1,5 @@
 // Every fault of the way to the TPM, at every command of every verb of the KekStore: an error or the right result, and
-// a next call that works. group_keys and create are in tpm_bus.cpp.
+// a next call that works. group_keys and create are in tpm_bus.cpp; adopt asks the TPM nothing, as that shows.
 #define BOOST_TEST_DYN_LINK
 #include <boost/test/unit_test.hpp>
 #include <functional>
@@ -101,12 +101,22 @@ BOOST_FIXTURE_TEST_CASE(an_identity_under_every_fault_is_refused_or_the_same_and
   BOOST_TEST(refused > 10U);
 }
 
-// PCR values and warnings are read without a session: a flipped bit may show a wrong value there, which opens nothing.
+// PCR values and what warnings are made of are read without a session: a flipped bit may show a wrong value there,
+// which opens nothing.
 BOOST_FIXTURE_TEST_CASE(a_report_under_every_fault_is_refused_or_right_and_opens_nothing, Node) {
   const unsigned refused = try_every_fault([&](Fault fault) {
     const BootReport report = store->boot_report();
     if (fault != Fault::flipped) BOOST_TEST(report.approved_now);
-    store->warnings();
+  });
+  BOOST_TEST(refused > 5U);
+}
+
+BOOST_FIXTURE_TEST_CASE(warnings_under_every_fault_are_refused_or_the_same, Node) {
+  const auto warnings = store->warnings();
+  BOOST_TEST(!warnings.empty());  // of the empty lockout authorisation
+  const unsigned refused = try_every_fault([&](Fault fault) {
+    const auto told = store->warnings();
+    if (fault != Fault::flipped) BOOST_TEST(told == warnings, boost::test_tools::per_element());
   });
   BOOST_TEST(refused > 5U);
 }

@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_CASE(a_kek_whose_name_is_not_the_recorded_one_is_refused_as_an_i
 }
 
 BOOST_AUTO_TEST_CASE(an_absent_tpm_fails_the_call_and_not_the_construction_and_is_waited_for_with_a_bound) {
-  // systemd#25099, clevis#322: the TPM appears late and unlocking gives up for good.
+  // systemd#25099, clevis#322, booster#116: the TPM appears late and unlocking gives up for good.
   StoreFixture node;
   node.store->create(1);
   const Secret key = key_of(node, 1);

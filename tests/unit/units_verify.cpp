@@ -1,6 +1,6 @@
 // systemd reads our units as written: `systemd-analyze verify` in a root of its own, made of the host's units and ours,
-// says nothing and finds no ordering cycle; the hardening keeps its score. The programs in that root are empty: only
-// their presence is checked.
+// says nothing and finds no ordering cycle; the hardening keeps its score and has its reasons. The programs in that
+// root are empty: only their presence is checked.
 #include <sys/wait.h>
 
 #include <boost/test/unit_test.hpp>
@@ -8,8 +8,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace fs = std::filesystem;
 
@@ -62,6 +64,47 @@ Told ask(const std::string& command) {
   return {WEXITSTATUS(::pclose(pipe)), text};
 }
 
+// Our units, line by line: the section a line stands in, and whether a comment is directly above.
+struct Line {
+  std::string unit, section, key, value;
+  bool has_reason = false;
+};
+
+std::vector<Line> lines_of_all_units() {
+  std::vector<Line> lines;
+  for (const auto& entry : fs::directory_iterator(VOLCRYPT_UNITS)) {
+    if (entry.path().extension() != ".service" && entry.path().extension() != ".target") continue;
+    std::ifstream unit(entry.path());
+    std::string section;
+    bool is_below_comment = false;
+    for (std::string text; std::getline(unit, text); is_below_comment = text.starts_with('#')) {
+      if (text.starts_with('[')) section = text;
+      const auto equals = text.find('=');
+      if (text.starts_with('#') || equals == std::string::npos) continue;
+      lines.push_back(
+          {entry.path().filename(), section, text.substr(0, equals), text.substr(equals + 1), is_below_comment});
+    }
+  }
+  return lines;
+}
+
+// What runs, when, and where its directories are. Every other setting of a service restricts it.
+const std::set<std::string> no_hardening = {"Type",
+                                            "NotifyAccess",
+                                            "ExecStart",
+                                            "RemainAfterExit",
+                                            "WatchdogSec",
+                                            "TimeoutStartSec",
+                                            "TimeoutStopSec",
+                                            "Restart",
+                                            "RestartSec",
+                                            "RestartPreventExitStatus",
+                                            "KillMode",
+                                            "ConfigurationDirectory",
+                                            "StateDirectory",
+                                            "RuntimeDirectory",
+                                            "RuntimeDirectoryPreserve"};
+
 const std::string all_units =
     " volcryptd.service volcrypt-settle.service volcrypt.target volcrypt-attach@dev-sda.service local-fs.target";
 
@@ -100,6 +143,28 @@ BOOST_AUTO_TEST_CASE(the_hardening_keeps_its_score) {
                         " volcryptd.service");
   BOOST_TEST(told.exit_code == 0, told.text);
   BOOST_TEST(told.text.find("CAP_SYS_ADMIN") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(each_hardening_setting_has_its_reason_above_it) {
+  unsigned settings = 0;
+  for (const Line& line : lines_of_all_units()) {
+    if (line.section != "[Service]" || no_hardening.contains(line.key)) continue;
+    ++settings;
+    BOOST_TEST(line.has_reason, line.unit << ": " << line.key << "=" << line.value);
+  }
+  BOOST_TEST(settings > 40u);
+}
+
+// Neither network.target, network-online.target and their services, nor what waits for them; in no kind of dependency.
+BOOST_AUTO_TEST_CASE(no_unit_depends_on_the_network) {
+  unsigned dependencies = 0;
+  for (const Line& line : lines_of_all_units()) {
+    if (line.section == "[Service]" || line.key == "Description" || line.key == "Documentation") continue;
+    ++dependencies;
+    for (const auto* word : {"network", "remote", "nss-lookup", "time-sync"})
+      BOOST_TEST(line.value.find(word) == std::string::npos, line.unit << ": " << line.key << "=" << line.value);
+  }
+  BOOST_TEST(dependencies > 20u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -75,10 +75,10 @@ void throw_sealed_out(const BootReport& report) {
   for (const auto& [pcr, value] : report.values) {
     now += (now.empty() ? "PCR " : ", PCR ") + std::to_string(pcr) + " = " + to_hex(value);
   }
-  throw Error(errc::sealed_out,
-              {"load the cluster's keys in",
-               "the state that this machine booted in (" + (now.empty() ? "no PCR bound" : now) + ")",
-               "If the change was intended (firmware, Secure Boot), approve it: volcryptctl node approve-boot-state."});
+  throw Error(errc::sealed_out, {"load the cluster's keys in",
+                                 "the state that this machine booted in (" + (now.empty() ? "no PCR bound" : now) + ")",
+                                 "If the change was intended (firmware, Secure Boot), approve it: `volcryptctl node "
+                                 "approve-boot-state --authority-file FILE`."});
 }
 
 }  // namespace volcrypt::keys::tpm

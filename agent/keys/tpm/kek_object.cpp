@@ -37,7 +37,8 @@ void check_use(ESYS_CONTEXT* esys, const Parent& parent, TSS2_RC code, std::stri
     throw Error(errc::tpm_cleared,
                 {"load", "the stored KEK",
                  "It was made for another TPM, the TPM was cleared, or the file was altered: open the volumes "
-                 "with the recovery key (volcryptctl recovery open), then make a new cluster."});
+                 "with the recovery key (`volcryptctl recovery open --device DEVICE --bundle FILE --recovery-file "
+                 "FILE`), then make a new cluster."});
   }
   check(code, command, "the KEK");
 }

@@ -121,9 +121,11 @@ StorageKey restore_storage_key(ESYS_CONTEXT* esys, const StorageKey& key, TPM2_H
   const auto algorithm = area.publicArea.type == TPM2_ALG_RSA ? StorageAlgorithm::rsa_2048 : StorageAlgorithm::ecc_p256;
   const Primary primary = make_storage_primary(esys, algorithm, policy_of(key.public_area));
   if (primary.public_area != key.public_area) {
-    throw Error(errc::tpm_cleared, {"find this node's storage key in", "the TPM",
-                                    "The TPM was cleared, or is another one: open the volumes with the recovery key "
-                                    "(volcryptctl recovery open), then make a new cluster."});
+    throw Error(
+        errc::tpm_cleared,
+        {"find this node's storage key in", "the TPM",
+         "The TPM was cleared, or is another one: open the volumes with the recovery key "
+         "(`volcryptctl recovery open --device DEVICE --bundle FILE --recovery-file FILE`), then make a new cluster."});
   }
   return persist(esys, primary, first);
 }

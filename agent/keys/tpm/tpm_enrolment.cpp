@@ -67,7 +67,7 @@ void TpmKekStore::open_storage_key(Connection& connection) {
   auto document = read_node_document(files_);
   if (!document) {
     throw Error(errc::wrong_state,
-                {"use", "this node's TPM keys", "They were not made yet: run volcryptctl cluster init."});
+                {"use", "this node's TPM keys", "They were not made yet: run `volcryptctl cluster init`."});
   }
   const StorageKey recorded{document->storage_handle, document->identity.storage_key};
   connection.storage = open_pinned(connection.esys(), recorded);

@@ -48,7 +48,8 @@ Transient load_stored(ESYS_CONTEXT* esys, const Parent& parent, const StoredKek&
   throw Error(errc::impostor_kek,
               {"load", generation_text(stored.record.generation),
                "Its file was replaced or altered while the TPM is the same: restore the file, or open "
-               "the volumes with the recovery key (volcryptctl recovery open)."});
+               "the volumes with the recovery key (`volcryptctl recovery open --device DEVICE --bundle FILE "
+               "--recovery-file FILE`)."});
 }
 
 // The TPM lost what we had loaded (reset, suspend, a stranger's flush): loading again helps. An answer that fails its
