@@ -94,6 +94,32 @@ void leave_on_heap(const Secret& key) {
   asm volatile("" ::"r"(frame.data()) : "memory");  // it must be written
 }
 
+// So deep that the search itself does not write over what `use` leaves.
+template <class Use>
+[[gnu::noinline]] Secret use_far_below(const Use& use, const Secret& key) {
+  std::array<std::uint8_t, 24 * 1024> frame;
+  asm volatile("" ::"r"(frame.data()) : "memory");
+  Secret result = use(key);
+  asm volatile("" ::"r"(frame.data()) : "memory");
+  return result;
+}
+
+// Where a key is left by one use of it. `use` gives back another secret that it handled.
+template <class Use>
+std::vector<std::string> left_by(Secret key, const Use& use) {
+  std::vector<tests::Needle> needles;
+  {
+    const Secret used = std::move(key), other = use_far_below(use, used);
+    add(needles, "its key", used);
+    add(needles, "its other secret", other);
+  }
+  std::vector<std::string> places;
+  for (const tests::Needle& needle : needles) {
+    for (const std::string& place : needle.find_in_own_memory()) places.push_back(place);
+  }
+  return places;
+}
+
 void leave_in_openssl(const Secret& key) {
   auto* block = static_cast<std::uint8_t*>(OPENSSL_malloc(128));
   std::ranges::copy(key.view(), block + 64);
@@ -125,6 +151,35 @@ BOOST_AUTO_TEST_CASE(no_key_is_left_in_memory_after_passphrases_were_used) {
   require_gone(needles);
 }
 
+// Later uses wipe what earlier ones left, so each is looked at by itself.
+BOOST_AUTO_TEST_CASE(no_single_use_of_a_key_leaves_it_on_the_stack) {
+  const Bytes message(100, 0x11);
+  const GcmNonce nonce{};
+  const auto new_key = [] { return Secret::random(key_size); };
+  const auto nothing = [&](const char* name, Secret key, const auto& use) {
+    for (const std::string& place : left_by(std::move(key), use)) BOOST_ERROR(name << " leaves " << place);
+  };
+  nothing("an HMAC", new_key(), [&](const Secret& key) { return hmac_sha256(key, message); });
+  nothing("HKDF", new_key(), [&](const Secret& key) { return hkdf_sha256(key, message); });
+  nothing("an encryption", new_key(), [&](const Secret& key) {
+    Secret plaintext = new_key();
+    gcm_seal(key, nonce, message, plaintext);
+    return plaintext;
+  });
+  Secret sealing = new_key();
+  const Bytes sealed = gcm_seal(sealing, nonce, message, new_key());
+  nothing("a decryption", std::move(sealing), [&](const Secret& key) { return gcm_open(key, nonce, message, sealed); });
+  nothing("the Name of a KEK", new_key(), [&](const Secret& key) {
+    software_kek_name(Uuid::random(), 1, key);
+    return key.clone();
+  });
+  const auto careless = [&](const Secret& key) {  // or the rest would show nothing
+    leave_on_stack(key);
+    return new_key();
+  };
+  BOOST_TEST(!left_by(new_key(), careless).empty());
+}
+
 // Shows that the tests above can fail.
 BOOST_AUTO_TEST_CASE(a_key_left_in_a_freed_block_or_a_dead_frame_is_found) {
   std::vector<tests::Needle> needles;
@@ -139,6 +194,33 @@ BOOST_AUTO_TEST_CASE(a_key_left_in_a_freed_block_or_a_dead_frame_is_found) {
   require_found(needles, 0);
   require_found(needles, 1);
   BOOST_TEST(needles[2].find_in_own_memory().empty());
+}
+
+BOOST_AUTO_TEST_CASE(either_half_of_a_key_is_found_and_in_the_order_of_a_number_too) {
+  std::vector<tests::Needle> needles;
+  std::array<std::uint8_t, 32> first{}, second{}, backwards{};
+  {
+    const Secret a = Secret::random(32), b = Secret::random(32), c = Secret::random(32);
+    for (const Secret* key : {&a, &b, &c}) add(needles, "part", *key);
+    std::ranges::copy(a.view().first(16), first.begin());
+    std::ranges::copy(b.view().subspan(16), second.begin() + 16);
+    std::ranges::reverse_copy(c.view(), backwards.begin());
+    asm volatile("" ::"r"(first.data()), "r"(second.data()), "r"(backwards.data()) : "memory");  // must be written
+  }
+  for (const std::size_t found : {0, 2, 5}) require_found(needles, found);
+  for (const std::size_t absent : {1, 3, 4}) BOOST_TEST(needles[absent].find_in_own_memory().empty());
+}
+
+// The memory is read in blocks: what lies across the border of two is found as well.
+BOOST_AUTO_TEST_CASE(a_key_is_found_wherever_it_lies) {
+  constexpr std::size_t piece = 16, copies = 20'000;  // over several blocks, each copy elsewhere in its own
+  Bytes memory(copies * (piece + 1));
+  const tests::Needle needle = [&memory] {
+    const Secret key = Secret::random(piece);
+    for (std::size_t i = 0; i < copies; ++i) std::ranges::copy(key.view(), memory.begin() + long(i * (piece + 1)));
+    return tests::Needle("everywhere", key.view());
+  }();
+  BOOST_TEST(needle.find_in_own_memory().size() == copies);
 }
 
 BOOST_AUTO_TEST_CASE(what_openssl_moves_or_frees_is_wiped) {

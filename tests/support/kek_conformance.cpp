@@ -136,6 +136,13 @@ void number_is_never_used_twice(const KekNodeMaker& maker) {
   BOOST_CHECK_EXCEPTION(c.store->create(3), Error, because(errc::already_exists));
   BOOST_CHECK_EXCEPTION(c.store->create(0), Error, because(errc::invalid_argument));
   c.store->create(4);
+  c.store->create(5);
+  c.store->destroy(5);
+  c.store->destroy(4);  // a lower number after a higher one
+  for (const Generation used : {4, 5}) {
+    BOOST_CHECK_EXCEPTION(c.store->create(used), Error, because(errc::already_exists));
+  }
+  c.store->create(6);
 }
 
 void group_keys_are_stable_over_restarts_and_locks(const KekNodeMaker& maker) {

@@ -136,6 +136,29 @@ BOOST_AUTO_TEST_CASE(a_storage_key_that_was_only_evicted_comes_back) {
   BOOST_TEST(equals(key, key_of(node, 1)));
 }
 
+// What is recorded of the key decides, not what the configuration says by now.
+BOOST_AUTO_TEST_CASE(an_rsa_storage_key_that_was_only_evicted_comes_back_whatever_is_configured_now) {
+  const StoreFixture node;
+  TpmStoreOptions options = node.options();
+  options.directory = node.directory.path / "rsa";
+  options.algorithm = tpm::StorageAlgorithm::rsa_2048;
+  options.first_handle = 0x81020000;
+  auto store = std::make_unique<TpmKekStore>(options);
+  const NodeIdentity identity = store->identity(node.administrator.request());
+  store->adopt(node.approvals);
+  store->create(1);
+  const Secret key = std::move(store->group_keys(1, {group}).front());
+  store->lock();
+  {
+    const tpm::TpmContext context(node.tcti);
+    tpm::evict_storage_key(context.esys(), {0x81020000, identity.storage_key});
+    BOOST_TEST(!tpm::open_pinned(context.esys(), {0x81020000, identity.storage_key}));
+  }
+  options.algorithm = tpm::StorageAlgorithm::ecc_p256;
+  store = std::make_unique<TpmKekStore>(options);
+  BOOST_TEST(equals(key, store->group_keys(1, {group}).front()));
+}
+
 BOOST_AUTO_TEST_CASE(persistent_objects_of_others_are_never_touched) {
   test::Swtpm swtpm;
   const test::Administrator other, ours;

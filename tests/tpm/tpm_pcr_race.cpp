@@ -41,6 +41,11 @@ struct WatchedNode : StoreFixture {
   Secret key = Secret(32);
 };
 
+bool sealed_out_by_pcr_7(const Error& error) {
+  BOOST_TEST_MESSAGE(error.what());
+  return error.code() == errc::sealed_out && std::string(error.what()).find("PCR 7 = ") != std::string::npos;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(a_pcr_of_others_extended_before_load_and_create_costs_nothing) {
@@ -99,10 +104,28 @@ BOOST_AUTO_TEST_CASE(pcrs_that_never_rest_are_told_as_that_and_the_next_call_wor
 BOOST_AUTO_TEST_CASE(a_bound_pcr_extended_before_load_seals_out_by_its_number) {
   WatchedNode node;
   node.extend_before(TPM2_CC_Load, 7);
-  BOOST_CHECK_EXCEPTION(node.group_key(), Error, [](const Error& error) {
-    BOOST_TEST_MESSAGE(error.what());
-    return error.code() == errc::sealed_out && std::string(error.what()).find("PCR 7 = ") != std::string::npos;
-  });
+  BOOST_CHECK_EXCEPTION(node.group_key(), Error, sealed_out_by_pcr_7);
+  node.approve_present_state();
+  BOOST_TEST(equals(node.group_key(), node.key));
+}
+
+// Told by PolicyPCR itself, before the storage key is asked at all.
+BOOST_AUTO_TEST_CASE(a_bound_pcr_extended_between_the_look_at_it_and_its_policy_seals_out_by_its_number) {
+  WatchedNode node;
+  node.extend_before(TPM2_CC_PolicyPCR, 7);
+  BOOST_CHECK_EXCEPTION(node.group_key(), Error, sealed_out_by_pcr_7);
+  BOOST_TEST(node.extended == 1U);
+  node.approve_present_state();
+  BOOST_TEST(equals(node.group_key(), node.key));
+}
+
+BOOST_AUTO_TEST_CASE(a_bound_pcr_extended_at_the_last_try_is_sealed_out_and_no_restless_pcr) {
+  WatchedNode node;
+  unsigned tries = 0;
+  node.proxy.before(TPM2_CC_Load, 5, [&] { node.swtpm.extend_pcr(++tries == 5 ? 7 : of_others, "an event"); });
+  BOOST_CHECK_EXCEPTION(node.group_key(), Error, sealed_out_by_pcr_7);
+  node.proxy.before(0, 0, nullptr);
+  BOOST_TEST(tries == 5U);
   node.approve_present_state();
   BOOST_TEST(equals(node.group_key(), node.key));
 }

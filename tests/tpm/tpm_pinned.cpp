@@ -66,6 +66,34 @@ StoredKek kek_with(StoreFixture& node, TPMA_OBJECT attributes) {
   return made;
 }
 
+// A node that has no keys yet, whose TPM is reached through the proxy.
+struct FreshNode {
+  const test::Swtpm swtpm;
+  const test::TemporaryDirectory directory;
+  const test::Administrator administrator;
+  test::TctiProxy proxy{swtpm.socket()};
+  TpmStoreOptions options = [this] {
+    TpmStoreOptions made;
+    made.tcti = proxy.tcti();
+    made.directory = directory.path;
+    return made;
+  }();
+  TpmKekStore store{options};
+};
+
+// Of a TPM2_CreatePrimary as it goes over the bus (TPM 2.0 Part 3, section 24.1): header, handle, authorisation,
+// inSensitive, inPublic.
+std::size_t number_at(const Bytes& request, std::size_t at, std::size_t bytes) {
+  std::size_t number = 0;
+  for (std::size_t i = 0; i < bytes; ++i) number = number << 8 | request.at(at + i);
+  return number;
+}
+std::size_t hierarchy_of(const Bytes& request) { return number_at(request, 10, 4); }
+std::size_t type_of_primary(const Bytes& request) {
+  const std::size_t sensitive = 18 + number_at(request, 14, 4);
+  return number_at(request, sensitive + 2 + number_at(request, sensitive, 2) + 2, 2);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(a_look_alike_at_the_storage_keys_handle_is_refused_by_its_name) {
@@ -121,15 +149,7 @@ BOOST_AUTO_TEST_CASE(a_kek_of_another_form_is_refused_even_when_its_name_is_on_r
 }
 
 // tpm2-tss#1700: a chip that goes into failure mode at LoadExternal of our parent's public key; and its like.
-BOOST_AUTO_TEST_CASE(a_chip_that_fails_a_command_of_the_self_test_is_unsuitable_and_keeps_nothing) {
-  const test::Swtpm swtpm;
-  const test::TemporaryDirectory directory;
-  const test::Administrator administrator;
-  test::TctiProxy proxy(swtpm.socket());
-  TpmStoreOptions options;
-  options.tcti = proxy.tcti();
-  options.directory = directory.path;
-  TpmKekStore store(options);
+BOOST_FIXTURE_TEST_CASE(a_chip_that_fails_a_command_of_the_self_test_is_unsuitable_and_keeps_nothing, FreshNode) {
   struct Step {
     TPM2_CC command;
     const char* name;
@@ -147,9 +167,46 @@ BOOST_AUTO_TEST_CASE(a_chip_that_fails_a_command_of_the_self_test_is_unsuitable_
     BOOST_TEST(tpm::handles_of(context.esys(), TPM2_TRANSIENT_FIRST).empty());
     BOOST_TEST(tpm::handles_of(context.esys(), TPM2_LOADED_SESSION_FIRST).empty());
   }
-  proxy.order({Fault::busy, TPM2_CC_Import, 0, 1000, 0});  // says nothing of the chip
-  BOOST_CHECK_EXCEPTION(store.identity(administrator.request()), Error,
-                        [](const Error& error) { return error.code() != errc::tpm_unsuitable; });
   proxy.order({});
   BOOST_CHECK_NO_THROW(store.identity(administrator.request()));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_says_nothing_of_the_chip_makes_no_tpm_unsuitable, FreshNode) {
+  for (const Fault fault : {Fault::busy, Fault::yielded, Fault::shortened, Fault::cut, Fault::closed, Fault::lost}) {
+    proxy.order({fault, TPM2_CC_Import, 0, 1000, 0});
+    BOOST_CHECK_EXCEPTION(store.identity(administrator.request()), Error, [](const Error& error) {
+      BOOST_TEST_MESSAGE(error.what());
+      return error.code() != errc::tpm_unsuitable;
+    });
+    BOOST_TEST(proxy.harmed() > 0U);
+  }
+  proxy.order({});
+  BOOST_CHECK_NO_THROW(store.identity(administrator.request()));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_rsa_storage_key_is_tried_as_rsa_and_is_not_offered_where_it_failed, FreshNode) {
+  const auto offers_rsa = [](const Error& error) {
+    BOOST_TEST_MESSAGE(error.what());
+    return error.code() == errc::tpm_unsuitable &&
+           std::string(error.what()).find("storage-key = rsa") != std::string::npos;
+  };
+  proxy.order({Fault::failing, TPM2_CC_Import, 0, 1, 0});
+  BOOST_CHECK_EXCEPTION(store.identity(administrator.request()), Error, offers_rsa);
+  store.lock();
+  options.algorithm = tpm::StorageAlgorithm::rsa_2048;
+  TpmKekStore with_rsa(options);
+  proxy.order({Fault::failing, TPM2_CC_Import, 0, 1, 0});
+  BOOST_CHECK_EXCEPTION(with_rsa.identity(administrator.request()), Error,
+                        [&](const Error& error) { return !offers_rsa(error); });
+  proxy.order({});
+  proxy.take_traffic();
+  const NodeIdentity identity = with_rsa.identity(administrator.request());
+  BOOST_TEST(tpm::public_from(identity.storage_key).publicArea.type == TPM2_ALG_RSA);
+  unsigned tried = 0;
+  for (const auto& exchange : proxy.take_traffic()) {
+    if (exchange.command != TPM2_CC_CreatePrimary || hierarchy_of(exchange.request) != TPM2_RH_NULL) continue;
+    BOOST_TEST(type_of_primary(exchange.request) == TPM2_ALG_RSA);
+    ++tried;
+  }
+  BOOST_TEST(tried == 1U);
 }

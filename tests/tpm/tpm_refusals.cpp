@@ -215,6 +215,24 @@ BOOST_AUTO_TEST_CASE(approvals_of_another_kind_or_command_do_not_open_the_storag
   BOOST_TEST(bare(load(node, to_import.get(), kek.made.blob)) == rc::policy_cc);
 }
 
+// The operator would look for a change of the boot state that there was none of.
+BOOST_AUTO_TEST_CASE(a_policy_that_fails_in_the_approved_boot_state_is_not_told_as_another_one) {
+  NodeFixture node;
+  const Kek kek(node);
+  test::Administrator stranger;
+  stranger.cluster = node.administrator.cluster;
+  stranger.node = node.administrator.node;
+  const Approvals theirs = stranger.approve(node.approvals.pcrs, node.approvals.boot_states.front().pcr_digest);
+  const Parent parent{node.storage.get(), theirs};
+  const auto policy_failed = [](const Error& error) {
+    BOOST_TEST_MESSAGE(error.what());
+    return error.code().category() == tss_category() &&
+           bare(static_cast<TSS2_RC>(error.code().value())) == rc::policy_fail;
+  };
+  BOOST_CHECK_EXCEPTION(load_kek(node.esys(), parent, kek.made.blob, kek.name), Error, policy_failed);
+  BOOST_CHECK_EXCEPTION(create_kek(node.esys(), parent, purpose), Error, policy_failed);
+}
+
 BOOST_AUTO_TEST_CASE(after_a_bound_pcr_was_extended_neither_load_nor_import_is_to_be_had) {
   NodeFixture node;
   Kek kek(node);

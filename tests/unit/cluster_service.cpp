@@ -238,6 +238,22 @@ BOOST_FIXTURE_TEST_CASE(a_rotation_whose_new_kek_is_current_is_not_aborted_and_t
   check();
 }
 
+BOOST_FIXTURE_TEST_CASE(there_is_no_rotation_to_abort_before_encryption_is_enabled_and_while_it_is, Fixture) {
+  agent->become_cluster();
+  const auto why_not = [&] { return refusal(errc::wrong_state, [&] { agent->wait(service().abort_rotation()); }); };
+  BOOST_TEST(why_not().find("not enabled") != std::string::npos);
+  agent->wait(service().set_feature_flag());
+  bool hold = true, ended = false;
+  agent->member.around = [&](std::string name) { return wait_while(hold, name == "create"); };
+  asio::co_spawn(*agent->loop, service().enable(software), [&](std::exception_ptr failure) { ended = !failure; });
+  for (int i = 0; i < 1000 && state().phase != EncryptionPhase::Enabling; ++i) agent->wait(doze(1ms));
+  BOOST_TEST(why_not().find("being enabled") != std::string::npos);
+  hold = false;
+  for (int i = 0; i < 1000 && !ended; ++i) agent->wait(doze(1ms));
+  BOOST_TEST(ended);
+  BOOST_TEST(state().current == 1u);
+}
+
 // What a KEK that is still being made leaves behind comes after its destruction otherwise.
 BOOST_FIXTURE_TEST_CASE(an_aborted_kek_that_is_still_being_made_is_destroyed_afterwards, Fixture) {
   agent->become_encrypted();
@@ -266,6 +282,29 @@ BOOST_FIXTURE_TEST_CASE(a_restart_in_the_middle_of_distribution_burns_the_number
   agent->run_until_rest();
   BOOST_TEST(state().current == 3u);
   BOOST_TEST((node.held == std::set<Generation>{3}));
+  check();
+}
+
+// Whether an action is still due cannot be asked meanwhile: then it is not given up.
+BOOST_FIXTURE_TEST_CASE(a_store_that_is_away_for_a_while_holds_a_rotation_up_and_does_not_end_it, Fixture) {
+  agent->become_encrypted();
+  node.volumes["a"] = {1, Drive::present};
+  bool hold = true, away = false;
+  agent->member.around = [&](std::string name) { return wait_while(hold, name == "rewrap"); };
+  agent->wait(service().rotate());
+  agent->run_until(RotationPhase::EncryptingDEKs);
+  std::size_t refused = 0;
+  store.before = [&] {
+    refused += away ? 1 : 0;
+    return refuse_when(away);
+  };
+  away = true;
+  hold = false;
+  for (int i = 0; i < 1000 && refused < 10; ++i) agent->wait(doze(1ms));
+  BOOST_TEST(refused >= 10u);
+  away = false;
+  agent->run_until_rest();
+  BOOST_TEST((node.held == std::set<Generation>{2}));
   check();
 }
 
