@@ -1,7 +1,7 @@
 # volcryptd and volcryptctl as processes, software protection, no root.
 add_library(volcrypt_test_daemon STATIC ${CMAKE_SOURCE_DIR}/tests/support/daemon.cpp
                                         ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp)
-target_link_libraries(volcrypt_test_daemon PUBLIC volcrypt_http volcrypt_dmtarget)
+target_link_libraries(volcrypt_test_daemon PUBLIC volcrypt_http volcrypt_dmtarget Boost::unit_test_framework)
 target_compile_definitions(volcrypt_test_daemon PRIVATE VOLCRYPT_DAEMON="$<TARGET_FILE:volcryptd>"
                                                         VOLCRYPT_DAEMON_OVER_FILES="$<TARGET_FILE:volcryptd_over_files>"
                                                         VOLCRYPT_CONTROL="$<TARGET_FILE:volcryptctl>")

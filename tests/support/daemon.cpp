@@ -1,5 +1,6 @@
 // Daemon, see daemon.hpp. CMake gives the programs' paths as VOLCRYPT_DAEMON, VOLCRYPT_DAEMON_OVER_FILES and
 // VOLCRYPT_CONTROL.
+#define BOOST_TEST_DYN_LINK
 #include "tests/support/daemon.hpp"
 
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include <boost/json/parse.hpp>
+#include <boost/test/unit_test.hpp>
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
@@ -98,13 +100,20 @@ Daemon::Daemon(std::string tcti, std::string configuration, Drives drives)
   start();
 }
 
+// What a sanitizer finds, at the daemon's end at the latest, is its exit status.
 Daemon::~Daemon() {
   if (pid_ <= 0) return;
   ::kill(pid_, SIGTERM);
   for (int i = 0; i < 300; ++i) {
-    if (::waitpid(pid_, nullptr, WNOHANG) != 0) return;
+    int status = 0;
+    const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
+    if (ended != 0) {
+      BOOST_TEST((ended == pid_ && status == 0), "volcryptd did not end well: " + log());
+      return;
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
+  BOOST_ERROR("volcryptd does not end: " + log());
   kill();
 }
 
