@@ -21,9 +21,9 @@ Bytes some_key() {
 bool finds(const std::string& text) { return KeySearch(key_spellings(some_key())).finds_in(text); }
 
 // As somebody else's program would write it.
-std::string printed(const char* format) {
+std::string printed(const char* format, const Bytes& key) {
   std::string text = "key=";
-  for (const std::uint8_t byte : some_key()) {
+  for (const std::uint8_t byte : key) {
     char buffer[16];
     std::snprintf(buffer, sizeof buffer, format, byte);
     text += buffer;
@@ -42,9 +42,14 @@ BOOST_AUTO_TEST_CASE(raw_bytes_are_found_in_both_orders) {
   BOOST_TEST(finds(std::string(key.begin(), key.end())));
 }
 
-BOOST_AUTO_TEST_CASE(hexadecimal_is_found_in_both_cases_and_with_separators) {
-  for (const char* format : {"%02x", "%02X", "%02x:", "%02X ", "%02x-", "\\x%02x", "0x%02x, ", "0x%02X,", "0x%02x "})
-    BOOST_TEST(finds(printed(format)), format);
+BOOST_AUTO_TEST_CASE(hexadecimal_is_found_in_both_cases_and_orders_and_with_every_separator) {
+  const Bytes key = some_key(), reversed(key.rbegin(), key.rend());
+  for (const char* format :
+       {"%02x",   "%02X",   "%02x:",   "%02X:",   "%02x ",    "%02X ",    "%02x-",   "%02X-",   "%02x,",   "%02X,",
+        "%02x, ", "%02X, ", "\\x%02x", "\\x%02X", "0x%02x, ", "0x%02X, ", "0x%02x,", "0x%02X,", "0x%02x ", "0x%02X "}) {
+    BOOST_TEST(finds(printed(format, key)), format);
+    BOOST_TEST(finds(printed(format, reversed)), format << " from the last byte on");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(base64_is_found_wherever_the_key_begins_in_the_encoded_text) {
