@@ -19,6 +19,12 @@ volumes::VolumeService& NodeServices::volumes() {
   return parts_.volumes;
 }
 
+// The catalogue is asked in any case: one without a readable pin may still have volumes.
+asio::awaitable<std::vector<volumes::VolumeView>> NodeServices::list_volumes() {
+  (void)co_await parts_.pin.read();  // throws when it cannot be read: then there may be a cluster, and "none" be wrong
+  co_return co_await parts_.volumes.list();
+}
+
 asio::awaitable<control::EnrolledNode> NodeServices::enrol(control::EnrolRequest request) {
   const std::optional<cluster::PinnedState> pinned = co_await parts_.pin.read();
   if (pinned)

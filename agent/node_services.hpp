@@ -30,6 +30,7 @@ class NodeServices final : public control::Services {
   cluster::ClusterService& cluster() override { return parts_.cluster; }
   const Uuid& node() const override { return parts_.member.id(); }
   volumes::VolumeService& volumes() override;
+  asio::awaitable<std::vector<volumes::VolumeView>> list_volumes() override;
   runtime::Metrics& metrics() override { return parts_.metrics; }
   asio::awaitable<std::string> metrics_text() override { return parts_.scrape.text(); }
   asio::awaitable<control::EnrolledNode> enrol(control::EnrolRequest request) override;

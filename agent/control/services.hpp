@@ -29,6 +29,9 @@ class Services {
   virtual const Uuid& node() const = 0;  // nil before init
   // Throws Error(errc::wrong_state) that names `volcryptctl cluster init` while there is no cluster.
   virtual volumes::VolumeService& volumes() = 0;
+  // Every catalogued volume: none while there is certainly no cluster (the package's purge relies on that). Throws when
+  // it is not known whether there is one.
+  virtual asio::awaitable<std::vector<volumes::VolumeView>> list_volumes() = 0;
   virtual runtime::Metrics& metrics() = 0;
   // The numbers as they are now, in Prometheus' text format. Never throws for what one of the services cannot tell.
   virtual asio::awaitable<std::string> metrics_text() = 0;

@@ -61,7 +61,7 @@ json::array render_all(const std::vector<volumes::VolumeView>& views) {
 
 asio::awaitable<http::Response> Routes::get_volumes(http::Request request) {
   expect_plain(request);
-  const std::vector<volumes::VolumeView> views = co_await services_.volumes().list();
+  const std::vector<volumes::VolumeView> views = co_await services_.list_volumes();
   co_return answer(json::object{{"volumes", render_all(views)}});
 }
 

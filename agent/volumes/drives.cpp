@@ -16,6 +16,7 @@ asio::awaitable<void> VolumeService::State::report(DriveFacts drive) {
     reported.erase(drive.number);
     co_return;
   }
+  reported.try_emplace(drive.number);  // nothing said yet; it goes with the drive
   boost::system::error_code cause;
   try {
     const auto do_look = [device = drive.device](Devices& d) { (void)d.look(device); };
@@ -24,14 +25,16 @@ asio::awaitable<void> VolumeService::State::report(DriveFacts drive) {
     if (error.code() == asio::error::operation_aborted) throw;
     cause = error.code();
   }
+  // Pulled during the look: what was found is not said, or it would be taken for said of the drive that comes next.
+  const auto said = reported.find(drive.number);
+  if (said == reported.end()) co_return;
   const std::optional<DriveReport> now = report_on(drive, cause);
   if (!now) {
-    reported.erase(drive.number);
+    reported.erase(said);
     co_return;
   }
   // udev tells of a change whenever somebody closes the drive; only another finding is news.
-  const auto [said, first] = reported.try_emplace(drive.number, *now);
-  if (!first && std::exchange(said->second, *now) == *now) co_return;
+  if (std::exchange(said->second, *now) == *now) co_return;
   runtime::log(runtime::Severity::notice, "a drive is left alone",
                {{"device", drive.device}, {"error", now->error}, {"what", now->what}});
 }

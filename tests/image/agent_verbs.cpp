@@ -188,4 +188,12 @@ BOOST_AUTO_TEST_CASE(settle_tells_that_all_are_attached_or_which_is_missing) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+// What the package's removal asks before a purge may delete the keys.
+BOOST_AUTO_TEST_CASE(agent_verbs_no_cluster_means_no_volumes_but_a_pin_that_cannot_be_read_does_not) {
+  const Daemon daemon("none", test::Drives::files);
+  BOOST_TEST(daemon.ask({"get", "volumes"}).at("volumes").as_array().empty());
+  std::ofstream(daemon.state_directory() + "/pin.json") << "damaged";
+  BOOST_TEST(daemon.control({"get", "volumes"}).status != 0);
+}
+
 }  // namespace volcrypt

@@ -61,6 +61,23 @@ BOOST_AUTO_TEST_CASE(a_drive_gets_another_line_when_what_is_on_it_changed_and_wh
   BOOST_TEST(log.lines(device).size() == 3U);
 }
 
+BOOST_AUTO_TEST_CASE(a_drive_that_was_pulled_while_it_was_looked_at_gets_its_line_when_it_returns) {
+  const std::string device = drive("vdb");
+  const DriveFacts facts = devices->facts(device);
+  devices->hang(device);
+  bool looked = false;
+  boost::asio::co_spawn(node->loop, node->volumes.drive_appeared(facts),
+                        [&](const std::exception_ptr&) { looked = true; });
+  for (; devices->hung() == 0; node->loop.restart()) node->loop.poll();
+  node->await(node->volumes.device_removed(device, facts.number));
+  devices->answer(device);
+  node->loop.restart();
+  while (!looked) node->loop.run_one();
+  BOOST_TEST(log.lines(device).empty());
+  appear(device);
+  BOOST_TEST(holds(lone_line(device), "error=not_ours"));
+}
+
 BOOST_AUTO_TEST_CASE(drives_that_are_there_at_start_get_their_lines_and_ours_get_none) {
   const std::string ours = drive("vdb");
   node->create("data1", ours);

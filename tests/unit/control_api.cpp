@@ -26,6 +26,7 @@ class NoServices : public Services {
   cluster::ClusterService& cluster() override { throw std::logic_error("not asked"); }
   const Uuid& node() const override { return some_uuid; }
   volumes::VolumeService& volumes() override { throw std::logic_error("not asked"); }
+  asio::awaitable<std::vector<volumes::VolumeView>> list_volumes() override { throw std::logic_error("not asked"); }
   runtime::Metrics& metrics() override { throw std::logic_error("not asked"); }
   asio::awaitable<std::string> metrics_text() override { throw std::logic_error("not asked"); }
   asio::awaitable<EnrolledNode> enrol(EnrolRequest) override { throw std::logic_error("not asked"); }

@@ -1,14 +1,22 @@
-// The package from installation to purge: units enabled and clean, the group, the conffile; removal leaves live volumes
-// and the state alone; purging refuses while a volume needs the state, and deletes it when none does. Boots of one
-// machine.
+// The package from installation to purge: units enabled and clean, the group, the conffile, the dependencies; removal
+// leaves live volumes and the state alone; purging refuses while a volume needs the state, and deletes it when none
+// does.
 #include <boost/test/unit_test.hpp>
 #include <iostream>
+#include <iterator>
+#include <set>
+#include <sstream>
 
 #include "tests/vm/server.hpp"
 
 using namespace volcrypt::test;
 
 namespace {
+
+std::set<std::string> words(const std::string& text) {
+  std::istringstream stream(text);
+  return {std::istream_iterator<std::string>(stream), {}};
+}
 
 struct Installed {
   Transcript transcript{std::cout};
@@ -23,7 +31,83 @@ struct Installed {
   }
 
   bool succeeds(const std::string& line) { return machine.run(line).exit_code == 0; }
+
+  void expect_no_trace() {
+    BOOST_TEST(!succeeds("test -e /var/lib/volcrypt"));
+    BOOST_TEST(!succeeds("test -e /etc/volcrypt"));
+    BOOST_TEST(!succeeds("systemctl list-unit-files 'volcrypt*' | grep volcrypt"));
+  }
+
+  // Pages of the agent are never swapped, although the machine has swap and the kernel is asked to make use of it;
+  // those of a service that does not forbid it are.
+  void expect_never_swapped();
+
+  // What is linked, loaded by name and run comes from packages that this one depends on. With a TPM in use.
+  void expect_dependencies();
+  std::set<std::string> owners_of(const std::set<std::string>& patterns);  // the packages, dpkg-query -S
 };
+
+void Installed::expect_never_swapped() {
+  const std::string group = "/sys/fs/cgroup/system.slice/";
+  machine.must(
+      "dd if=/dev/zero of=/swap bs=1M count=64 status=none && chmod 600 /swap && mkswap -q /swap && swapon /swap");
+  machine.must(
+      "systemd-run --quiet --unit=swappable bash -c 'x=$(head -c 8M /dev/zero | tr \\\\0 x); touch /run/filled; "
+      "sleep infinity; echo $x'");
+  machine.eventually("test -e /run/filled");
+  // The kernel says EAGAIN when it could not get all that was asked for.
+  const auto reclaim = [&](const std::string& unit) {
+    machine.run("echo 64M >" + group + unit + "/memory.reclaim");
+    return std::stol(machine.must("cat " + group + unit + "/memory.swap.current"));
+  };
+  BOOST_TEST(machine.must("cat " + group + "volcryptd.service/memory.swap.max") == "0\n");
+  BOOST_TEST(reclaim("swappable.service") > 4096 * 1024);
+  BOOST_TEST(reclaim("volcryptd.service") == 0);
+  const std::string status = machine.must("cat /proc/$(systemctl show -p MainPID --value volcryptd.service)/status");
+  BOOST_TEST(status.find("VmSwap:\t       0 kB") != std::string::npos);
+  BOOST_TEST(std::stol(status.substr(status.find("VmLck:") + 6)) >= 1024);  // its memory for secrets, main.cpp
+  machine.must("systemctl stop swappable.service && swapoff /swap && rm /swap");
+}
+
+std::set<std::string> Installed::owners_of(const std::set<std::string>& patterns) {
+  std::string line = "set -o pipefail; dpkg-query -S";
+  for (const std::string& pattern : patterns) line += " '" + pattern + "'";
+  return words(machine.must(line + " | sed 's/:.*//'"));
+}
+
+void Installed::expect_dependencies() {
+  const std::set<std::string> declared =
+      words(machine.must("dpkg-query -W -f '${Depends}' volcrypt | tr ',|' '\\n\\n' | sed 's/(.*//'"));
+  const auto package = (machine.directory() / "package").string();
+  run_on_host({"dpkg-deb", "-x", debian_package().string(), package});
+  std::set<std::string> linked, loaded;
+  for (const std::string& library :
+       words(run_on_host({"sh", "-c",
+                          "objdump -p " + package + "/usr/sbin/volcryptd " + package +
+                              "/usr/bin/volcryptctl | awk '$1 == \"NEEDED\" { print $2 }'"})))
+    linked.insert("*/" + library);
+  BOOST_TEST(linked.contains("*/libcryptsetup.so.12"));  // they were read
+  for (const std::string& library :
+       words(machine.must("comm -13 <(ldd /usr/sbin/volcryptd | grep -o '/[^ ]*' | xargs readlink -f | sort -u) "
+                          "<(grep -o '/.*\\.so.*' /proc/$(systemctl show -p MainPID --value volcryptd.service)/maps | "
+                          "xargs readlink -f | sort -u)")))
+    loaded.insert("*" + library.substr(library.rfind('/')));
+  const auto loaded_from = owners_of(loaded);
+  BOOST_TEST(loaded_from.contains("libtss2-tcti-device0"));
+  // By the udev rule and the maintainer scripts; and what answers device-mapper's cookies.
+  const std::set<std::string> run{"*bin/systemd-escape",
+                                  "*bin/blkid",
+                                  "*bin/udevadm",
+                                  "*bin/systemctl",
+                                  "*bin/systemd-sysusers",
+                                  "*bin/deb-systemd-helper",
+                                  "*bin/deb-systemd-invoke",
+                                  "*/rules.d/95-dm-notify.rules"};
+  const auto essential = words(machine.must("dpkg-query -W -f '${Package} ${Essential}\\n' | sed -n 's/ yes$//p'"));
+  for (const auto& from : {owners_of(linked), loaded_from, owners_of(run)})
+    for (const std::string& owner : from)
+      BOOST_TEST((declared.contains(owner) || essential.contains(owner)), "not in Depends: " << owner);
+}
 
 }  // namespace
 
@@ -46,13 +130,14 @@ BOOST_FIXTURE_TEST_CASE(the_package_installs_runs_survives_removal_and_is_purged
       machine.must("cat /proc/$(systemctl show -p MainPID --value volcryptd.service)/{limits,status}");
   BOOST_TEST(limits.find("Max core file size        0                    0") != std::string::npos);
   BOOST_TEST(limits.find("CapBnd:\t0000000000200003") != std::string::npos);  // SYS_ADMIN, DAC_OVERRIDE, CHOWN
-  BOOST_TEST(limits.find("VmSwap:\t       0 kB") != std::string::npos);
+  expect_never_swapped();
   // No cluster yet: nothing to wait for, and the boot is not held up.
   BOOST_TEST(machine.reboot() == "running");
   BOOST_TEST(succeeds("systemctl is-active volcrypt.target"));
 
   // Removal with a live volume: mapping and state stay, and the package comes back to them.
   server.make_cluster(Protection::tpm);
+  expect_dependencies();
   server.show("volcryptctl create volume data1 --device " + drive.node());
   machine.must("mkfs.ext4 -q /dev/mapper/data1 && mount /dev/mapper/data1 /mnt && echo kept >/mnt/file && sync");
   server.show("dpkg --remove volcrypt");
@@ -71,8 +156,13 @@ BOOST_FIXTURE_TEST_CASE(the_package_installs_runs_survives_removal_and_is_purged
   // The volume is deleted: now the state may go, too.
   server.show("umount /mnt && volcryptctl delete volume data1 --yes");
   server.show("dpkg --purge volcrypt 2>&1");
-  BOOST_TEST(!succeeds("test -e /var/lib/volcrypt"));
-  BOOST_TEST(!succeeds("test -e /etc/volcrypt"));
-  BOOST_TEST(!succeeds("systemctl list-unit-files 'volcrypt*' | grep volcrypt"));
+  expect_no_trace();
   BOOST_TEST(machine.reboot() == "running");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_package_that_never_had_a_cluster_is_purged_at_once, Installed) {
+  BOOST_TEST(succeeds("test -n \"$(ls -A /var/lib/volcrypt)\""));  // it has made a store
+  server.show("dpkg --purge volcrypt 2>&1");
+  expect_no_trace();
+  BOOST_TEST(!succeeds("pgrep -x volcryptd"));
 }
