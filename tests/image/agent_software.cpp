@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "tests/support/daemon_checks.hpp"
+#include "tests/support/scraped.hpp"
 
 namespace volcrypt {
 
@@ -137,6 +138,10 @@ BOOST_AUTO_TEST_CASE(a_store_that_is_damaged_is_left_as_it_is_and_the_daemon_say
   std::ostringstream now;
   now << std::ifstream(store, std::ios::binary).rdbuf();
   BOOST_TEST((now.str() == rubbish));
+  const auto failures = [&] { return test::Scraped(daemon).errors("store_damaged"); };
+  const double before = failures();
+  for (int scrape = 0; scrape < 20; ++scrape) failures();
+  BOOST_TEST(failures() >= before + 20, "a scrape that cannot ask the store counts that");
 }
 
 BOOST_AUTO_TEST_CASE(the_idle_daemon_is_small_and_not_dumpable) {
