@@ -75,14 +75,14 @@ Secret unseal(const KeptFile& file, Cursor& cursor, ByteView point, const std::o
 
 }  // namespace
 
-P256Pair make_node_key(KeptFile file, const std::optional<Secret>& lock) {
+P256Pair make_node_key(const KeptFile& file, const std::optional<Secret>& lock) {
   if (file.exists()) damaged(file);
   P256Pair key = generate_p256();
   store(file, key, lock);
   return key;
 }
 
-std::optional<P256Pair> open_node_key(KeptFile file, const std::optional<Secret>& lock) {
+std::optional<P256Pair> open_node_key(const KeptFile& file, const std::optional<Secret>& lock) {
   const std::optional<Secret> document = file.read();
   if (!document) return std::nullopt;
   const ByteView bytes = document->view();

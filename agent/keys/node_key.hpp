@@ -12,10 +12,10 @@
 namespace volcrypt::keys {
 
 // Makes a new key and stores it; an existing file must not be there.
-P256Pair make_node_key(KeptFile file, const std::optional<Secret>& lock);
+P256Pair make_node_key(const KeptFile& file, const std::optional<Secret>& lock);
 
 // Empty when there is none. A plain file is sealed when a lock is given. errc::wrong_passphrase when the lock is
 // another or missing, errc::store_damaged for anything that is not the format above.
-std::optional<P256Pair> open_node_key(KeptFile file, const std::optional<Secret>& lock);
+std::optional<P256Pair> open_node_key(const KeptFile& file, const std::optional<Secret>& lock);
 
 }  // namespace volcrypt::keys

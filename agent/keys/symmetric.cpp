@@ -92,7 +92,7 @@ Bytes gcm_seal(const Secret& key, const GcmNonce& nonce, ByteView authenticated,
   int size = 0, rest = 0;
   require(EVP_CipherUpdate(context.get(), sealed.data(), &size, plaintext.data(), int(plaintext.size())) == 1 &&
               EVP_CipherFinal_ex(context.get(), sealed.data() + size, &rest) == 1 &&
-              std::size_t(size + rest) == plaintext.size() &&
+              std::size_t(size) + std::size_t(rest) == plaintext.size() &&
               EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, int(gcm_tag_size),
                                   sealed.data() + plaintext.size()) == 1,
           "encrypt a key");

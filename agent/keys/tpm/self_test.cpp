@@ -129,7 +129,7 @@ bool says_nothing_of_the_chip(const Error& error) {
 }
 
 std::string way_out(StorageAlgorithm algorithm) {
-  const std::string others = "use another TPM, or software protection.";
+  std::string others = "use another TPM, or software protection.";
   if (algorithm == StorageAlgorithm::rsa_2048) return others;
   return "set storage-key = rsa in volcryptd.conf and restart volcryptd (some chips fail at elliptic curves alone), " +
          others;
