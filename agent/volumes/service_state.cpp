@@ -137,10 +137,11 @@ VolumeView view_of(const cluster::VolumeRecord& record, const std::vector<dm::Ma
   if (const dm::Mapping* mapping = mapping_of(live, record.volume)) {
     if (const Candidate* under = numbered(candidates, mapping->under)) view.device = under->device;
     view.mapping = dm::mapping_path(mapping->name);
-    view.condition = !mapping->liveness                                                 ? Condition::unknown
-                     : mapping->has_table && *mapping->liveness == dm::Liveness::active ? Condition::attached
-                                                                                        : Condition::failed;
-    if (view.condition == Condition::failed) view.failure = "the mapping is suspended or half made";
+    const bool usable = mapping->has_table && mapping->liveness == dm::Liveness::active && !mapping->is_leaving;
+    view.condition = !mapping->liveness ? Condition::unknown : usable ? Condition::attached : Condition::failed;
+    if (view.condition == Condition::failed)
+      view.failure = mapping->is_leaving ? "its mapping is being removed, and is still in use: unmount or close it"
+                                         : "the mapping is suspended or half made";
   }
   view.record.present = !view.device.empty();
   return view;

@@ -163,6 +163,7 @@ BOOST_AUTO_TEST_CASE(a_drive_that_returns_while_its_old_mapping_is_in_use_is_att
   devices->hold("data1");
   devices->unplug(device);
   node->await(node->volumes.device_removed(device, number));
+  BOOST_TEST((condition("data1") == Condition::failed));  // held open, but it leads nowhere
   devices->plug(device);
   BOOST_TEST(kind_of([&] { node->await(node->volumes.attach_device(device)); }) == "device_busy");
   devices->let_go("data1");

@@ -320,6 +320,7 @@ dm::Removal FileDevices::remove(const std::string& name) {
   if (!live_.contains(name)) return dm::Removal::was_absent;
   if (users_[name] > 0) {
     deferred_.insert(name);
+    live_.at(name).is_leaving = true;
     return dm::Removal::deferred;
   }
   live_.erase(name);
