@@ -280,3 +280,21 @@ BOOST_AUTO_TEST_CASE(a_birth_certificate_speaks_of_one_key_one_purpose_and_one_a
     BOOST_CHECK_THROW(check_birth(altered, kek.name, ak.public_area, purpose), Error);
   }
 }
+
+// A session's answer that was altered on the bus fails its authorisation, too: nobody shall clear a TPM for that.
+BOOST_AUTO_TEST_CASE(a_password_of_the_owner_is_suspected_only_where_the_owner_authorises) {
+  const auto told = [](const char* command) {
+    try {
+      check(TPM2_RC_BAD_AUTH + TPM2_RC_S + TPM2_RC_1, command, "a key");
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  for (const char* command : {"TPM2_CreatePrimary", "TPM2_EvictControl"})
+    BOOST_TEST(told(command).find("owner hierarchy") != std::string::npos, told(command));
+  for (const char* command : {"TPM2_Load", "TPM2_Create", "TPM2_HMAC"}) {
+    BOOST_TEST(told(command).find("owner") == std::string::npos, told(command));
+    BOOST_TEST(told(command).find("try again") != std::string::npos, told(command));
+  }
+}

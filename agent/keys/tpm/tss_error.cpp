@@ -36,7 +36,11 @@ class TssCategory final : public boost::system::error_category {
 };
 #pragma GCC diagnostic pop
 
-std::string_view way_out(TSS2_RC code) {
+bool is_authorised_by_owner(std::string_view command) {
+  return command == "TPM2_CreatePrimary" || command == "TPM2_EvictControl";
+}
+
+std::string_view way_out(TSS2_RC code, std::string_view command) {
   switch (bare(code)) {
     case rc::failure_mode:
       return "The TPM is in failure mode until its next hardware reset: power the machine off and on.";
@@ -49,7 +53,10 @@ std::string_view way_out(TSS2_RC code) {
       return "Another program extends PCRs all the time: try again.";
     case rc::bad_auth:
     case rc::auth_fail:
-      return "The TPM's owner hierarchy has a password: clear the TPM or remove the password.";
+      return is_authorised_by_owner(command)
+                 ? "The TPM's owner hierarchy has a password: clear the TPM or remove the password."
+                 : "A command or its answer was altered on the way: try again; if it stays, look at the TPM's "
+                   "connection.";
     case rc::command_code:
       return "This TPM lacks the command: use another TPM, or software protection.";
     default:
@@ -86,7 +93,7 @@ void check(TSS2_RC code, std::string_view command, std::string_view object) {
                 {operation, std::string(object) + " [" + hex(code) + ": " + Tss2_RC_Decode(code) + "]",
                  "Look whether the TPM's device is there and not in use by another program."});
   }
-  throw Error(tss_code(code), {operation, std::string(object), std::string(way_out(code))});
+  throw Error(tss_code(code), {operation, std::string(object), std::string(way_out(code, command))});
 }
 
 }  // namespace volcrypt::keys::tpm
