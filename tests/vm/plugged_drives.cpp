@@ -1,5 +1,7 @@
-// Drives of every kind plugged in: ours come up, others are left exactly as they are, and two copies of one drive never
-// lead to the wrong one (FAILURES.md C and F: longhorn#13668, sdbootutil#195).
+// Drives of every kind plugged in and pulled: ours come up, also after they were pulled in use; others are left exactly
+// as they are, and two copies of one drive never lead to the wrong one (FAILURES.md C and F: longhorn#13668,
+// sdbootutil#195).
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <iostream>
@@ -27,18 +29,41 @@ struct Fleet {
     return drive;
   }
 
-  // The journal since the mark must say why nothing was done to this drive.
-  void expect_left_alone(const Drive& drive, const std::string& before, const std::string& reason) {
-    machine.eventually(
-        "journalctl -u volcryptd.service -u 'volcrypt-attach@*' -o cat --no-pager --since \"$(cat /run/mark)\" | grep "
-        "-q '" +
-        reason + "'");
+  // The place in the journal to read on from, exact to the entry.
+  std::string cursor() {
+    return machine.must(
+        "journalctl --sync && journalctl -n 1 -o cat --no-pager --show-cursor | sed -n 's/^-- cursor: //p' | grep .");
+  }
+
+  // The journal since then must say why nothing was done to this very drive.
+  void expect_left_alone(const Drive& drive, const std::string& before, const std::string& reason,
+                         const std::string& since) {
+    machine.eventually(journal(since) + " | grep ' volcryptd\\[' | grep -wF \"$(readlink -f " + drive.node() +
+                       ")\" | grep -w " + reason +
+                       " || { journalctl -b --no-pager -u volcryptd.service | tail -n 20; false; }");
     machine.must("sync");
     BOOST_TEST((content(drive) == before));
     BOOST_TEST(machine.must("lsblk -n -r -o TYPE " + drive.node()).find("crypt") == std::string::npos);
   }
 
-  void mark() { machine.must("date '+%F %T' >/run/mark; sleep 1"); }
+  // What udev has told systemd to start for the drive; the drive's attach unit; what systemd has said of that unit.
+  std::string wanted(const Drive& drive) {
+    return machine.must("udevadm settle && printf %s \"$(udevadm info -q property -n " + drive.node() +
+                        " | sed -n 's/^SYSTEMD_WANTS=//p')\"");
+  }
+  std::string attach_unit(const Drive& drive) {
+    return machine.must("printf %s \"$(systemd-escape --path --template=volcrypt-attach@.service $(readlink -f " +
+                        drive.node() + "))\"");
+  }
+  std::string attach_runs(const Drive& drive, const std::string& since) {
+    return machine.must("journalctl --sync; " + journal(since) + " | grep ' systemd\\[1\\]: ' | grep -F '" +
+                        attach_unit(drive) + "' || true");
+  }
+
+  // Without a filter: with one, journalctl of systemd 252 leaves out the first line after a cursor.
+  static std::string journal(const std::string& since) {
+    return "journalctl -q --no-pager --after-cursor='" + since.substr(0, since.find('\n')) + "'";
+  }
 };
 
 }  // namespace
@@ -56,7 +81,8 @@ BOOST_FIXTURE_TEST_CASE(a_drive_that_is_not_this_clusters_is_left_alone_and_the_
   server.make_cluster(Protection::software);
   server.show("volcryptctl create volume theirs --device " + other.node() + " && volcryptctl detach theirs");
   machine.must(
-      "systemctl stop volcryptd.service && mv /var/lib/volcrypt /root/other-cluster && rm /root/*.json && systemctl "
+      "systemctl stop volcryptd.service && mv /var/lib/volcrypt /root/other-cluster && rm /root/*.json "
+      "/run/volcrypt/detached && systemctl "
       "start volcryptd.service");
   server.make_cluster(Protection::tpm);
   server.show("volcryptctl create volume data1 --device " + ours.node());
@@ -64,13 +90,34 @@ BOOST_FIXTURE_TEST_CASE(a_drive_that_is_not_this_clusters_is_left_alone_and_the_
                " -");
   machine.must("sync");
 
-  for (Drive* drive : {&luks, &blank, &other}) machine.pull(*drive);
-  for (const auto& [drive, reason] :
-       {std::pair{&luks, "not_ours"}, std::pair{&blank, "not_ours"}, std::pair{&other, "wrong_cluster"}}) {
-    const auto before = content(*drive);
-    mark();
-    machine.plug(*drive);
-    expect_left_alone(*drive, before, reason);
+  struct Foreign {
+    Drive& drive;
+    std::string reason, before = {}, plugged = {};
+  };
+  std::array<Foreign, 3> foreign{{{luks, "not_ours"}, {blank, "not_ours"}, {other, "wrong_cluster"}}};
+  for (const auto& each : foreign) machine.pull(each.drive);
+  for (auto& each : foreign) {
+    each.before = content(each.drive);
+    each.plugged = cursor();
+    machine.plug(each.drive);
+    expect_left_alone(each.drive, each.before, each.reason, each.plugged);
+  }
+  BOOST_TEST(server.condition("data1") == "attached");
+  // The rule matches our headers alone, whosever they are.
+  BOOST_TEST(wanted(luks) == "");
+  BOOST_TEST(wanted(blank) == "");
+  BOOST_TEST(wanted(other) == attach_unit(other));
+  machine.eventually("systemctl is-failed " + attach_unit(other));
+
+  // An agent that starts looks at all of them, and says so of each.
+  const auto restarted = cursor();
+  machine.must("systemctl restart volcryptd.service");
+  for (const auto& each : foreign) expect_left_alone(each.drive, each.before, each.reason, restarted);
+  // Nothing has come late either.
+  for (const auto& each : foreign) {
+    BOOST_TEST((content(each.drive) == each.before));
+    const auto runs = attach_runs(each.drive, each.plugged);
+    BOOST_TEST(runs.empty() == (&each.drive != &other), runs);
   }
   BOOST_TEST(server.condition("data1") == "attached");
 }
@@ -87,9 +134,9 @@ BOOST_FIXTURE_TEST_CASE(of_two_copies_of_one_drive_the_one_in_use_stays_and_the_
   machine.start();
   const auto table = machine.must("dmsetup table data1");
   const auto before = content(copy);
-  mark();
+  const auto plugged = cursor();
   machine.plug(copy);
-  expect_left_alone(copy, before, "duplicate_volume");
+  expect_left_alone(copy, before, "duplicate_volume", plugged);
   BOOST_TEST(machine.must("dmsetup table data1") == table);
   server.show("volcryptctl rotate cluster-root-key --wait");  // the one in use is rewrapped
   BOOST_TEST(server.ask("get volume data1").at("kekGeneration").to_number<std::int64_t>() == 2);
@@ -107,4 +154,73 @@ BOOST_FIXTURE_TEST_CASE(of_two_copies_of_one_drive_the_one_in_use_stays_and_the_
   BOOST_TEST((content(original) == original_before));
   server.show("volcryptctl attach data1 --device " + original.node());
   BOOST_TEST(machine.must("head -c 6 /dev/mapper/data1") == "marker");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_drive_pulled_in_use_ends_its_io_and_gives_up_its_key_and_comes_back_with_what_was_synced,
+                        Fleet) {
+  auto& pulled = add("pulled");
+  auto& beside = add("beside");
+  machine.start();
+  server.install_package();
+  server.make_cluster(Protection::software);
+  for (const auto& [name, drive] : {std::pair{"data1", &pulled}, std::pair{"data2", &beside}}) {
+    const std::string volume = name;
+    server.show("volcryptctl create volume " + volume + " --device " + drive->node());
+    machine.must("mkfs.ext4 -q /dev/mapper/" + volume + " && mkdir -p /srv/" + volume + " && mount /dev/mapper/" +
+                 volume + " /srv/" + volume + " && seq 100000 >/srv/" + volume + "/numbers");
+  }
+  machine.must("sync && sha256sum /srv/data1/numbers >/root/checksums && sync");
+  const auto data2 = machine.must("dmsetup info -c --noheadings -o name,major,minor,uuid data2");
+  machine.must(
+      "systemd-run --quiet --unit=writer bash -c 'n=0; while [ ! -e /run/stop-writing ]; do n=$((n+1)); "
+      "head -c 65536 /dev/urandom >/srv/data2/w$((n%8)) && sync -f /srv/data2 || exit 1; echo $n >/run/written; done'");
+
+  // dm-crypt's targets, each with its key.
+  const std::string crypt_targets = "cat /sys/module/dm_crypt/refcnt";
+  // Twice: the drive comes back when its old mapping has gone, and while somebody still holds that.
+  for (const bool returns_early : {false, true}) {
+    // A file is open all the while; its writer goes on until a write fails.
+    machine.must(
+        "rm -f /run/refused && systemd-run --quiet --unit=holder bash -c 'exec 3>/srv/data1/open; "
+        "while dd if=/dev/zero bs=4096 count=1 conv=fsync,notrunc status=none >&3; do sleep 0.1; done; "
+        "touch /run/refused; exec sleep infinity'");
+    machine.eventually("test $(stat -c %s /srv/data1/open) -gt 8192");
+    BOOST_TEST(machine.must(crypt_targets) == "2\n");
+    machine.pull(pulled);
+    server.transcript().say("(the drive of data1 is pulled while a file on it is being written)");
+
+    // I/O under way ends, and so does what comes later; nothing hangs. The mapping leads nowhere, and the target that
+    // held the key is destroyed.
+    machine.eventually("test -e /run/refused");
+    machine.eventually("dmsetup table --showkeys data1 | grep -x '0 [0-9]* error *'");
+    machine.eventually(crypt_targets + " | grep -x 1");
+    for (const std::string read : {"/srv/data1/numbers", "/dev/mapper/data1"}) {
+      const auto outcome = machine.run("echo 3 >/proc/sys/vm/drop_caches; timeout 30 dd if=" + read +
+                                       " iflag=direct of=/dev/null bs=4096");
+      BOOST_TEST(outcome.exit_code == 1, read << ": " << outcome.exit_code << outcome.err);
+    }
+    BOOST_TEST(machine.run("timeout 30 sync -f /srv/data1").exit_code != 124);
+    BOOST_TEST(machine.run("grep cryptsetup: /proc/keys").exit_code == 1);
+    server.await_condition("data1", "failed");
+    // The other volume has noticed nothing.
+    machine.eventually("before=$(cat /run/written); sleep 1; test $(cat /run/written) -gt $before");
+    BOOST_TEST(machine.must("dmsetup info -c --noheadings -o name,major,minor,uuid data2") == data2);
+    BOOST_TEST(server.condition("data2") == "attached");
+
+    if (returns_early) {
+      machine.plug(pulled);
+      machine.eventually("volcryptctl get volume data1 | grep 'the drive is attached when its last user has gone'");
+    }
+    machine.must("umount -l /srv/data1 && systemctl stop holder.service");
+    if (!returns_early) {
+      machine.eventually("! test -e /dev/mapper/data1");
+      machine.plug(pulled);
+    }
+    server.await_condition("data1", "attached");
+    machine.must("mount /dev/mapper/data1 /srv/data1");
+    BOOST_TEST(machine.must("sha256sum --quiet -c /root/checksums && echo right") == "right\n");
+  }
+  machine.must("touch /run/stop-writing");
+  machine.eventually("! systemctl is-active --quiet writer.service");
+  BOOST_TEST(machine.run("systemctl is-failed --quiet writer.service").exit_code != 0);
 }
