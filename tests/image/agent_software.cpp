@@ -38,7 +38,6 @@ BOOST_AUTO_TEST_CASE(before_init_every_verb_says_what_to_do_first) {
        std::vector<std::vector<std::string>>{{"enable", "feature-flag", "cluster-encryption"},
                                              {"enable", "cluster-encryption", "--protection", "software"},
                                              {"rotate", "cluster-root-key"},
-                                             {"get", "volumes"},
                                              {"create", "volume", "data1", "--device", "/dev/null"}}) {
     const CommandResult result = daemon.control(words);
     BOOST_TEST_CONTEXT(words.front() << ": " << result.err) {
