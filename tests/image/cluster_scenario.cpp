@@ -2,11 +2,11 @@
 // what volcryptctl sends for it in FILE. usage: cluster_scenario DIRECTORY enrol|init|enable FILE
 // Exit status 0: done; 3: it ended with an error and said so.
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <string>
 
 #include "agent/runtime/durable_file.hpp"
+#include "tests/support/scenario.hpp"
 #include "tests/support/test_node.hpp"
 
 namespace {
@@ -54,15 +54,8 @@ void perform(TestNode& node, const std::string& verb, const char* file) {
 
 int main(int argc, char** argv) {
   if (argc != 4) return 2;
-  try {
+  return volcrypt::test::exit_status_of([&] {
     TestNode node(argv[1], std::make_shared<volcrypt::test::FileDevices>(), TestNode::Without::leave);
     perform(node, argv[2], argv[3]);
-    return 0;
-  } catch (const std::logic_error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 4;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 3;
-  }
+  });
 }

@@ -1,12 +1,12 @@
 // The program that volumes_crash.cpp and its neighbours run into failpoints: one verb on the node in DIRECTORY, whose
 // drives are files there. usage: volumes_scenario DIRECTORY VERB DRIVE...
 // Exit status 0: done; 3: the verb ended with an error and said so.
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "tests/support/file_devices.hpp"
+#include "tests/support/scenario.hpp"
 #include "tests/support/test_node.hpp"
 
 namespace {
@@ -45,17 +45,10 @@ void perform(TestNode& node, const std::string& verb, const std::string& drive) 
 int main(int argc, char** argv) {
   if (argc < 4) return 2;
   const std::string directory = argv[1];
-  try {
+  return volcrypt::test::exit_status_of([&] {
     const auto devices = std::make_shared<volcrypt::test::FileDevices>();
     for (int i = 3; i < argc; ++i) devices->plug(directory + "/" + argv[i]);
     TestNode node(directory, devices);
     perform(node, argv[2], directory + "/" + argv[3]);
-    return 0;
-  } catch (const std::logic_error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 4;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 3;
-  }
+  });
 }

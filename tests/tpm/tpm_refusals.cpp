@@ -104,15 +104,20 @@ TSS2_RC import(NodeFixture& node, ESYS_TR session, ByteView area, const Duplicat
   return code;
 }
 
-// PolicyAuthorize with a ticket for `approved`, whatever the session's digest is.
-TSS2_RC authorize(NodeFixture& node, ESYS_TR session, const Digest& approved, const Digest& reference) {
+Transient load_authority(NodeFixture& node) {
   const Bytes area = authority_public_area(node.administrator.authority.point);
   const TPM2B_PUBLIC authority = public_from(area);
   ESYS_TR handle = ESYS_TR_NONE;
   check(Esys_LoadExternal(node.esys(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr, &authority, ESYS_TR_RH_OWNER,
                           &handle),
         "TPM2_LoadExternal", "");
-  Transient loaded(node.esys(), handle);
+  return {node.esys(), handle};
+}
+
+// PolicyAuthorize with a ticket for `approved`, whatever the session's digest is.
+TSS2_RC authorize(NodeFixture& node, ESYS_TR session, const Digest& approved, const Digest& reference) {
+  const Bytes area = authority_public_area(node.administrator.authority.point);
+  const Transient loaded = load_authority(node);
   const auto digest = sized<TPM2B_DIGEST>(sha256(approval_message(approved, reference)));
   const TPMT_SIGNATURE signature = signature_from_der(node.administrator.sign(approved, reference));
   TPMT_TK_VERIFIED* raw = nullptr;
@@ -183,13 +188,7 @@ BOOST_AUTO_TEST_CASE(an_approval_serves_the_one_parent_that_it_names) {
 
 BOOST_AUTO_TEST_CASE(a_signature_over_another_policy_is_refused_by_the_tpm) {
   NodeFixture node;
-  const Bytes area = authority_public_area(node.administrator.authority.point);
-  const TPM2B_PUBLIC authority = public_from(area);
-  ESYS_TR handle = ESYS_TR_NONE;
-  check(Esys_LoadExternal(node.esys(), ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr, &authority, ESYS_TR_RH_OWNER,
-                          &handle),
-        "TPM2_LoadExternal", "");
-  const Transient loaded(node.esys(), handle);
+  const Transient loaded = load_authority(node);
   const Digest reference = node_reference(node.administrator.cluster, node.administrator.node);
   const auto digest = sized<TPM2B_DIGEST>(sha256(approval_message(purpose, reference)));
   const TPMT_SIGNATURE signature = signature_from_der(node.administrator.sign(input, reference));
