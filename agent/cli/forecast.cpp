@@ -43,8 +43,7 @@ std::string forecast(const json::value& state) {
          "If you know why PCR " +
          pcrs +
          " changed (firmware, Secure Boot keys, dbx), run `volcryptctl node approve-boot-state --authority-file FILE`; "
-         "the same keys open "
-         "then.\n"
+         "the same keys open then.\n"
          "If you do not know, boot the system that was approved before." +
          also;
 }

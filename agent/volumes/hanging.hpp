@@ -33,7 +33,6 @@ class Hanging {
   void note(const std::string& object, const std::string& operation, Ended ended);
   // The drive is gone; what comes under its name now is another one.
   void forget(const std::string& object) { calls_.erase(object); }
-  void forget_all() { calls_.clear(); }
 
  private:
   struct Call {

@@ -108,20 +108,14 @@ asio::awaitable<void> VolumeService::device_removed(std::string device, dev_t nu
 
 asio::awaitable<void> VolumeService::news_were_missed() {
   if (!member_of_cluster()) co_return;
-  runtime::log(Severity::notice, "more drives came or went at once than udev could tell; looking at all of them", {});
-  // Another drive may be behind each name by now.
+  runtime::log(Severity::notice, "more drives came or went at once than udev could tell; looking at all of them");
+  // Another drive may be behind each name by now. Not behind one that hangs: a call on a drive that was pulled ends.
   state_->reported.clear();
   state_->complaints.clear();
   state_->unrepaired.clear();
-  state_->hanging.forget_all();
-  try {
-    co_await state_->heal();
-  } catch (const boost::system::system_error& error) {
-    if (error.code() == asio::error::operation_aborted) throw;
-    runtime::log(Severity::error, "cannot look for dead mappings",
-                 {{"error", errc_name(error.code())}, {"cause", error.what()}});
-  }
+  co_await state_->heal();
   co_await attach_missing();
+  co_await state_->report_present();
 }
 
 }  // namespace volcrypt::volumes

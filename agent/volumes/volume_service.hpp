@@ -119,7 +119,8 @@ class VolumeService {
   // The kernel's own limits for a disk that does not answer: 30 s for a command, some retries.
   static constexpr std::chrono::minutes leaving_patience{5};
 
-  // More drives came and went at once than udev could tell: dead mappings are removed, what is there is attached.
+  // More drives came and went at once than udev could tell: dead mappings are removed, what is there is
+  // attached, or told why not.
   asio::awaitable<void> news_were_missed();
 
   // Seams for the coordinator's LocalMember (agent/local_member).

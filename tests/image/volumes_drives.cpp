@@ -88,6 +88,12 @@ BOOST_AUTO_TEST_CASE(drives_that_are_there_at_start_get_their_lines_and_ours_get
   BOOST_TEST(holds(lone_line("left alone"), blank));
 }
 
+BOOST_AUTO_TEST_CASE(drives_whose_coming_was_not_heard_get_their_lines) {
+  const std::string device = drive("vdb");
+  node->await(node->volumes.news_were_missed());
+  BOOST_TEST(holds(lone_line(device), "error=not_ours"));
+}
+
 BOOST_AUTO_TEST_CASE(a_damaged_copy_of_a_header_is_not_repaired_by_a_look) {
   const std::string device = drive("vdb");
   node->create("data1", device);

@@ -92,7 +92,7 @@ BOOST_FIXTURE_TEST_CASE(a_killed_stopped_or_upgraded_agent_leaves_io_and_mapping
   BOOST_TEST(server.machine.run("systemctl is-failed --quiet writer.service").exit_code != 0);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_journal_has_one_line_per_event_with_fields_to_search_by, Busy) {
+BOOST_FIXTURE_TEST_CASE(the_journal_has_one_line_per_event_and_a_drive_whose_going_was_not_heard_is_found_out, Busy) {
   server.machine.must("touch /run/stop-writing");
   server.machine.eventually("! systemctl is-active --quiet writer.service");
   server.machine.must("umount /srv/data1");

@@ -2,39 +2,15 @@
 #include "agent/keys/tpm/capabilities.hpp"
 
 #include <algorithm>
-#include <array>
 #include <map>
-#include <string_view>
-#include <utility>
 
+#include "agent/keys/tpm/tpm_commands.hpp"
 #include "agent/keys/tpm/tpm_object.hpp"
 #include "agent/keys/tpm/tss_error.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt::keys::tpm {
 namespace {
-
-constexpr std::array<std::pair<TPM2_CC, std::string_view>, 19> needed = {{
-    {TPM2_CC_CreatePrimary, "CreatePrimary"},
-    {TPM2_CC_EvictControl, "EvictControl"},
-    {TPM2_CC_Create, "Create"},
-    {TPM2_CC_Load, "Load"},
-    {TPM2_CC_LoadExternal, "LoadExternal"},
-    {TPM2_CC_ReadPublic, "ReadPublic"},
-    {TPM2_CC_FlushContext, "FlushContext"},
-    {TPM2_CC_Duplicate, "Duplicate"},
-    {TPM2_CC_Import, "Import"},
-    {TPM2_CC_StartAuthSession, "StartAuthSession"},
-    {TPM2_CC_PolicyAuthorize, "PolicyAuthorize"},
-    {TPM2_CC_PolicyDuplicationSelect, "PolicyDuplicationSelect"},
-    {TPM2_CC_PolicyCommandCode, "PolicyCommandCode"},
-    {TPM2_CC_PolicyPCR, "PolicyPCR"},
-    {TPM2_CC_PCR_Read, "PCR_Read"},
-    {TPM2_CC_VerifySignature, "VerifySignature"},
-    {TPM2_CC_CertifyCreation, "CertifyCreation"},
-    {TPM2_CC_Certify, "Certify"},
-    {TPM2_CC_ActivateCredential, "ActivateCredential"},
-}};
 
 Returned<TPMS_CAPABILITY_DATA> capability(ESYS_CONTEXT* esys, TPM2_CAP kind, UINT32 from, UINT32 count,
                                           TPMI_YES_NO& more) {
@@ -138,8 +114,8 @@ HmacRoute TpmFacts::hmac_route() const {
 
 std::vector<std::string> missing_commands(const std::set<TPM2_CC>& commands) {
   std::vector<std::string> missing;
-  for (const auto& [command, name] : needed) {
-    if (!commands.contains(command)) missing.push_back("TPM2_" + std::string(name));
+  for (const Command& command : known_commands) {
+    if (command.need == Need::always && !commands.contains(command.code)) missing.emplace_back(command.name);
   }
   const bool sequence = commands.contains(TPM2_CC_HMAC_Start) && commands.contains(TPM2_CC_SequenceComplete);
   if (!commands.contains(TPM2_CC_HMAC) && !sequence)

@@ -1,46 +1,13 @@
 // See timed_tcti.hpp.
 #include "agent/keys/tpm/timed_tcti.hpp"
 
-#include <tss2/tss2_tpm2_types.h>
-
-#include <algorithm>
-#include <array>
 #include <utility>
+
+#include "agent/keys/tpm/tpm_commands.hpp"
 
 namespace volcrypt::keys::tpm {
 
 namespace {
-
-struct Named {
-  std::uint32_t code;
-  const char* name;
-};
-
-constexpr std::array sent_commands{
-    Named{TPM2_CC_CertifyCreation, "TPM2_CertifyCreation"},
-    Named{TPM2_CC_ContextLoad, "TPM2_ContextLoad"},
-    Named{TPM2_CC_Create, "TPM2_Create"},
-    Named{TPM2_CC_CreatePrimary, "TPM2_CreatePrimary"},
-    Named{TPM2_CC_Duplicate, "TPM2_Duplicate"},
-    Named{TPM2_CC_EvictControl, "TPM2_EvictControl"},
-    Named{TPM2_CC_FlushContext, "TPM2_FlushContext"},
-    Named{TPM2_CC_GetCapability, "TPM2_GetCapability"},
-    Named{TPM2_CC_HMAC, "TPM2_HMAC"},
-    Named{TPM2_CC_HMAC_Start, "TPM2_HMAC_Start"},
-    Named{TPM2_CC_Import, "TPM2_Import"},
-    Named{TPM2_CC_Load, "TPM2_Load"},
-    Named{TPM2_CC_LoadExternal, "TPM2_LoadExternal"},
-    Named{TPM2_CC_PCR_Read, "TPM2_PCR_Read"},
-    Named{TPM2_CC_PolicyAuthorize, "TPM2_PolicyAuthorize"},
-    Named{TPM2_CC_PolicyCommandCode, "TPM2_PolicyCommandCode"},
-    Named{TPM2_CC_PolicyDuplicationSelect, "TPM2_PolicyDuplicationSelect"},
-    Named{TPM2_CC_PolicyPCR, "TPM2_PolicyPCR"},
-    Named{TPM2_CC_ReadPublic, "TPM2_ReadPublic"},
-    Named{TPM2_CC_SequenceComplete, "TPM2_SequenceComplete"},
-    Named{TPM2_CC_StartAuthSession, "TPM2_StartAuthSession"},
-    Named{TPM2_CC_TestParms, "TPM2_TestParms"},
-    Named{TPM2_CC_VerifySignature, "TPM2_VerifySignature"},
-};
 
 // Bytes 6 to 9 of a command are its code, big-endian (TPM 2.0 part 1, command header).
 std::uint32_t code_of(const std::uint8_t* command, std::size_t size) noexcept {
@@ -51,12 +18,6 @@ std::uint32_t code_of(const std::uint8_t* command, std::size_t size) noexcept {
 }
 
 }  // namespace
-
-std::string_view command_name(std::uint32_t code) noexcept {
-  const auto found = std::find_if(sent_commands.begin(), sent_commands.end(),
-                                  [code](const Named& command) { return command.code == code; });
-  return found == sent_commands.end() ? "other" : found->name;
-}
 
 TimedTcti::TimedTcti(TSS2_TCTI_CONTEXT* inner, CommandObserver observe) : inner_(inner), observe_(std::move(observe)) {
   wire_.common.v1.magic = 0x766f6c6374696d65;  // "volctime"

@@ -7,14 +7,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <string_view>
 
 #include "agent/keys/tpm/tpm_facts.hpp"
 
 namespace volcrypt::keys::tpm {
-
-// The name as in TPM 2.0 part 3 ("TPM2_Load"); "other" for a command that this node is not known to send.
-std::string_view command_name(std::uint32_t code) noexcept;
 
 class TimedTcti {
  public:

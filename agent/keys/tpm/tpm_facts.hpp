@@ -12,7 +12,7 @@
 
 namespace volcrypt::keys::tpm {
 
-// Told how long a TPM command took, by its name in TPM 2.0 part 3. On the TPM's worker thread; it must not throw.
+// Told how long a TPM command took, by its name (tpm_commands.hpp). On the TPM's worker thread; it must not throw.
 using CommandObserver = std::function<void(std::string_view command, std::chrono::nanoseconds took)>;
 
 // Of the storage key. RSA for chips whose ECC fails the self-test; making it may take many seconds.
