@@ -152,11 +152,8 @@ asio::awaitable<http::Response> Routes::get_settled(http::Request request) {
   body_of(request).finish();
   const auto membership = co_await services_.membership();
   if (!membership) co_return answer(json::object{{"settled", true}, {"missing", json::array{}}});
-  const bool settled = co_await services_.volumes().settled(limit);
-  // Settled means attached or failed visibly; both the failed and the still missing ones are named.
-  std::vector<volumes::VolumeView> missing = co_await services_.volumes().list();
-  std::erase_if(missing, [](const auto& view) { return view.condition == volumes::Condition::attached; });
-  co_return answer(json::object{{"settled", settled}, {"missing", render_all(missing)}});
+  const volumes::Settlement end = co_await services_.volumes().settle(limit);
+  co_return answer(json::object{{"settled", end.settled}, {"missing", render_all(end.missing)}});
 }
 
 }  // namespace volcrypt::control

@@ -38,7 +38,7 @@ asio::awaitable<Outcome> VolumeService::State::attach_drive(Sighting first, Orde
       throw Error(errc::conflict, {"attach", first.device, "Another volume came there meanwhile: try again."});
     changed = co_await attach_sighting(drive, order);
     note_success(drive.token.name);
-    co_await detached_by_order.remove(drive.token.name);
+    co_await detached_by_order.remove(drive.token.volume);
     if (changed == dm::Changed::yes)
       runtime::log(Severity::info, "attached", {{"volume", drive.token.name}, {"device", drive.device}});
   } catch (const boost::system::system_error& error) {
@@ -183,7 +183,7 @@ asio::awaitable<void> VolumeService::State::attach_all() {
   std::erase_if(drives, [&](const Sighting& drive) {
     const dm::Mapping* mapping = mapping_of(live, drive.token.volume);
     const bool done = mapping != nullptr && !mapping->is_leaving && drive.copies == dm::HeaderFacts::Copies::both_good;
-    return done || detached_by_order.contains(drive.token.name);
+    return done || detached_by_order.contains(drive.token.volume);
   });
   // All group keys are asked for at once, so that they are one TPM batch per generation; held until the drives are
   // done.

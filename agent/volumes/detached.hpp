@@ -6,10 +6,10 @@
 #include <boost/asio/awaitable.hpp>
 #include <filesystem>
 #include <set>
-#include <string>
 #include <string_view>
 
 #include "agent/runtime/worker.hpp"
+#include "dmtarget/uuid.hpp"
 
 namespace volcrypt::volumes {
 
@@ -20,22 +20,22 @@ class DetachedByOrder {
   // `file` need not exist; its directory must.
   DetachedByOrder(runtime::Worker& files, std::filesystem::path file);
 
-  bool contains(const std::string& volume) const { return names_.contains(volume); }
+  bool contains(const Uuid& volume) const { return volumes_.contains(volume); }
   // None of these throws for the file's sake: a file that cannot be read counts as none, one that cannot be written
   // lasts as long as this process. Each is told in the journal.
   asio::awaitable<void> load();
-  asio::awaitable<void> add(std::string volume);
-  asio::awaitable<void> remove(std::string volume);
+  asio::awaitable<void> add(Uuid volume);
+  asio::awaitable<void> remove(Uuid volume);
 
  private:
   asio::awaitable<void> keep();
 
   runtime::Worker& files_;
   std::filesystem::path file_;
-  std::set<std::string> names_;
+  std::set<Uuid> volumes_;
 };
 
-// One volume name a line. Throws Error(errc::invalid_argument) for a line that is none. Pure.
-std::set<std::string> parse_detached(std::string_view text);
+// The UUID of one volume a line. Throws Error(errc::invalid_argument) for a line that is none. Pure.
+std::set<Uuid> parse_detached(std::string_view text);
 
 }  // namespace volcrypt::volumes

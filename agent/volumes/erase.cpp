@@ -52,7 +52,7 @@ asio::awaitable<Outcome> VolumeService::detach(std::string name) {
                                                State::map_deadline, do_detach);
     runtime::log(runtime::Severity::notice, "detached by order", {{"volume", name}});
   }
-  co_await state.detached_by_order.add(name);
+  co_await state.detached_by_order.add(record.volume);
   state.note_success(name);
   outcome.volume = co_await state.view(name);
   co_return outcome;
@@ -102,7 +102,7 @@ asio::awaitable<dm::Changed> VolumeService::erase(std::string name, std::optiona
   co_await state.catalogue.erased(record);
   state.failures.erase(name);
   state.last_seen.erase(record.volume);
-  co_await state.detached_by_order.remove(name);
+  co_await state.detached_by_order.remove(record.volume);
   runtime::log(runtime::Severity::notice, "deleted by order, its headers overwritten",
                {{"volume", name}, {"device", device}, {"uuid", record.volume.str()}});
   co_return dm::Changed::yes;

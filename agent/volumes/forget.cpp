@@ -95,7 +95,7 @@ asio::awaitable<dm::Changed> VolumeService::forget(std::string name) {
   co_await state.catalogue.forgotten(record);
   state.failures.erase(name);
   state.last_seen.erase(record.volume);
-  co_await state.detached_by_order.remove(name);
+  co_await state.detached_by_order.remove(record.volume);
   runtime::log(runtime::Severity::notice, "a volume was forgotten by order",
                {{"volume", name}, {"uuid", record.volume.str()}, {"generation", std::to_string(record.generation)}});
   state.caught_up();  // a rotation may have waited for this one alone

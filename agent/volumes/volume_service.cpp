@@ -37,18 +37,20 @@ asio::awaitable<std::optional<std::chrono::steady_clock::duration>> VolumeServic
   co_return now - *quiet_since;
 }
 
-asio::awaitable<bool> VolumeService::settled(std::chrono::milliseconds limit, std::chrono::milliseconds grace) {
+asio::awaitable<Settlement> VolumeService::settle(std::chrono::milliseconds limit, std::chrono::milliseconds grace) {
   const auto end = std::chrono::steady_clock::now() + limit;
   asio::steady_timer pause(co_await asio::this_coro::executor);
   for (;;) {
-    const std::vector<VolumeView> all = co_await state_->views();
+    std::vector<VolumeView> all = co_await state_->views();
     const auto quiet = co_await state_->quiet_for();
     const bool done = std::all_of(all.begin(), all.end(), [&](const VolumeView& view) {
-      const auto by = state_->detached_by_order.contains(view.record.name) ? DetachedBy::order : DetachedBy::nobody;
+      const auto by = state_->detached_by_order.contains(view.record.volume) ? DetachedBy::order : DetachedBy::nobody;
       return view.record.owner != state_->node.node || is_settled(view.condition, by, quiet, grace);
     });
-    if (done) co_return true;
-    if (std::chrono::steady_clock::now() >= end) co_return false;
+    if (done || std::chrono::steady_clock::now() >= end) {
+      std::erase_if(all, [](const VolumeView& view) { return view.condition == Condition::attached; });
+      co_return Settlement{done, std::move(all)};
+    }
     pause.expires_after(std::chrono::milliseconds(250));
     co_await pause.async_wait(asio::use_awaitable);
   }

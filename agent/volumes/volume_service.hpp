@@ -51,6 +51,12 @@ struct Outcome {
   VolumeView volume;
 };
 
+// How a wait for this node's volumes ended; both members are of one look.
+struct Settlement {
+  bool settled = false;
+  std::vector<VolumeView> missing;  // not attached: failed visibly, absent, detached or still on their way
+};
+
 struct Work {                              // done since the start, for metrics
   std::uint64_t unwraps = 0, rewraps = 0;  // DEKs
   std::uint64_t key_batches = 0;           // asked of the KekStore
@@ -105,9 +111,9 @@ class VolumeService {
   // Tries again what is ours, present and not attached: after the TPM came back, a boot state was approved, a drive
   // returned.
   asio::awaitable<void> attach_missing();
-  // Every catalogued local volume is attached or has failed visibly, and the absent ones had their time (settling.hpp);
-  // false when `limit` passed first.
-  asio::awaitable<bool> settled(std::chrono::milliseconds limit, std::chrono::milliseconds grace = absent_grace);
+  // Waits until every catalogued local volume is attached or has failed visibly, and the absent ones had their time
+  // (settling.hpp), or until `limit` has passed.
+  asio::awaitable<Settlement> settle(std::chrono::milliseconds limit, std::chrono::milliseconds grace = absent_grace);
   static constexpr std::chrono::seconds absent_grace{10};
   // A drive came or changed. What is not ours to attach is left alone, and the journal says why; ours is attached by
   // attach_device, as udev's rule orders.

@@ -19,7 +19,7 @@ BOOST_AUTO_TEST_CASE(after_a_reboot_every_volume_is_attached) {
   BOOST_TEST(devices->mapped() == 0U);
   node->await(node->volumes.start());
   BOOST_TEST(devices->mapped() == 3U);
-  BOOST_TEST(node->await(node->volumes.settled(std::chrono::seconds(0))));
+  BOOST_TEST(node->await(node->volumes.settle(std::chrono::seconds(0))).settled);
   BOOST_TEST((node->volumes.counts() ==
               std::map<std::pair<Condition, Generation>, std::size_t>{{{Condition::attached, 1}, 3}}));
 }

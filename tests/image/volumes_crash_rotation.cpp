@@ -1,7 +1,7 @@
 // A rotation by the real coordinator, retirement included, failing or cut off at every write, fsync, rename and unlink
 // of store, pin, key blobs, recovery blobs and headers. At each point every volume opens from its drive and a KEK on
 // disk; another process then brings the cluster to rest, and no number ever meant two keys. (FAILURES A: tikv#15768,
-// tikv#17410, nomad#27581; B: nomad#14981, nomad#19340, kubernetes#49565.)
+// tikv#17410, nomad#27581; B: nomad#14981, nomad#19340, nomad#25897, kubernetes#49565, rook#18282: the next start.)
 #include "tests/support/crashed_node.hpp"
 
 namespace volcrypt::test {

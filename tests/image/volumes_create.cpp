@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(a_volume_that_was_detached_by_order_stays_down_until_it_is_
   node->await(node->volumes.detach("data1"));
   node->await(node->volumes.attach_missing());
   BOOST_TEST((condition("data1") == Condition::detached));
-  BOOST_TEST(node->await(node->volumes.settled(std::chrono::seconds(0))));
+  BOOST_TEST(node->await(node->volumes.settle(std::chrono::seconds(0))).settled);
   BOOST_TEST((node->await(node->volumes.attach("data1")).changed == dm::Changed::yes));
 }
 
@@ -115,14 +115,26 @@ BOOST_AUTO_TEST_CASE(
 }
 
 BOOST_AUTO_TEST_CASE(a_damaged_list_of_detached_volumes_keeps_none_down) {
-  node->create("data1", drive("vdb"));
-  for (const std::string content : {"data1", "../data1\n", "data1\n\n", "data1\ndata2\nda"}) {
+  const std::string volume = node->create("data1", drive("vdb")).record.volume.str();
+  const std::string another = Uuid::random().str() + "\n";
+  for (const std::string& content :
+       {volume, std::string("data1\n"), volume + "\n\n", another + volume.substr(1) + "\n"}) {
     node->await(node->volumes.detach("data1"));
     runtime::write_durably(directory.path("run/detached"), as_bytes(content));
     restart();
     node->await(node->volumes.start());
     BOOST_TEST((condition("data1") == Condition::attached), content);
   }
+}
+
+// The state directory was replaced, perhaps by that of another cluster with a volume of the same name.
+BOOST_AUTO_TEST_CASE(a_list_of_detached_volumes_holds_for_those_volumes_whatever_their_names) {
+  node->create("data1", drive("vdb"));
+  node->await(node->volumes.detach("data1"));
+  runtime::write_durably(directory.path("run/detached"), as_bytes(Uuid::random().str() + "\n"));
+  restart();
+  node->await(node->volumes.start());
+  BOOST_TEST((condition("data1") == Condition::attached));
 }
 
 BOOST_AUTO_TEST_CASE(an_erased_volume_is_gone_from_drive_catalogue_and_backups) {

@@ -120,16 +120,18 @@ BOOST_AUTO_TEST_CASE(an_absent_drive_is_waited_for_until_udev_was_quiet_for_the_
   node->create("data1", device);
   devices->unplug(device);
   reboot();
-  BOOST_TEST(!node->await(node->volumes.settled(300ms, 0ms)));  // before the first scan nothing is known
+  const Settlement early = node->await(node->volumes.settle(300ms, 0ms));  // before the first scan nothing is known
+  BOOST_TEST(!early.settled);
+  BOOST_TEST(early.missing.size() == 1U);
   node->await(node->volumes.start());
   const auto begin = std::chrono::steady_clock::now();
-  BOOST_TEST(node->await(node->volumes.settled(30s, 600ms)));
+  BOOST_TEST(node->await(node->volumes.settle(30s, 600ms)).settled);
   const auto took = std::chrono::steady_clock::now() - begin;
   BOOST_TEST((took >= 300ms));
   BOOST_TEST((took < 10s));
-  BOOST_TEST(node->await(node->volumes.settled(0s, 600ms)));  // later on, nobody waits again
+  BOOST_TEST(node->await(node->volumes.settle(0s, 600ms)).settled);  // later on, nobody waits again
   devices->be_busy(true);
-  BOOST_TEST(!node->await(node->volumes.settled(700ms, 600ms)));
+  BOOST_TEST(!node->await(node->volumes.settle(700ms, 600ms)).settled);
 }
 
 BOOST_AUTO_TEST_CASE(a_drive_whose_header_cannot_be_read_fails_visibly_and_is_not_waited_for) {
@@ -142,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_drive_whose_header_cannot_be_read_fails_visibly_and_is_no
   node->await(node->volumes.start());
   BOOST_TEST((condition("data1") == Condition::failed));
   BOOST_TEST(node->await(node->volumes.get("data1")).failure_kind == "device_unreadable");
-  BOOST_TEST(node->await(node->volumes.settled(0s)));
+  BOOST_TEST(node->await(node->volumes.settle(0s)).settled);
   BOOST_TEST(log.lines("cannot attach").size() == 1U);
   node->await(node->volumes.attach_missing());
   BOOST_TEST(log.lines("cannot attach").size() == 1U);
@@ -160,7 +162,7 @@ BOOST_AUTO_TEST_CASE(two_copies_at_boot_fail_visibly_and_are_not_waited_for) {
   node->await(node->volumes.start());
   BOOST_TEST((condition("data1") == Condition::failed));
   BOOST_TEST(node->await(node->volumes.get("data1")).failure_kind == "duplicate_volume");
-  BOOST_TEST(node->await(node->volumes.settled(0s)));
+  BOOST_TEST(node->await(node->volumes.settle(0s)).settled);
   BOOST_TEST(log.lines("error=duplicate_volume").size() == 2U);
 }
 

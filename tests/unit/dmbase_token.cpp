@@ -176,6 +176,7 @@ BOOST_AUTO_TEST_CASE(unknown_members_are_refused_at_both_levels) {
   BOOST_TEST(refused_object(object).find("\"integrity\"") != std::string::npos);
 }
 
+// FAILURES.md G: proxmox-csi-plugin#261, an upgrade that read the secret in another way; ours says its version.
 BOOST_AUTO_TEST_CASE(another_format_version_is_told_apart_from_a_malformed_token) {
   for (const char* version : {"0", "2", "18446744073709551615"}) {
     std::string text = std::string(R"({"type":"volcrypt","keyslots":[],"version":)") + version + R"(,"new":true})";

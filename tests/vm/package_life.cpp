@@ -162,6 +162,7 @@ BOOST_FIXTURE_TEST_CASE(the_package_installs_runs_survives_removal_and_is_purged
 
 BOOST_FIXTURE_TEST_CASE(a_package_that_never_had_a_cluster_is_purged_at_once, Installed) {
   BOOST_TEST(succeeds("test -n \"$(ls -A /var/lib/volcrypt)\""));  // it has made a store
+  machine.must("systemctl stop volcryptd.service");                // nobody can be asked
   server.show("dpkg --purge volcrypt 2>&1");
   expect_no_trace();
   BOOST_TEST(!succeeds("pgrep -x volcryptd"));

@@ -76,6 +76,16 @@ long Server::resident_kibibytes() {
   return std::stol(status.substr(status.find("VmRSS:") + 6));
 }
 
+void Server::check_that_no_keyring_has_a_volume_key() {
+  const std::string seen = "grep -q cryptsetup: /proc/keys";
+  if (machine.run(seen).exit_code != 1) throw std::runtime_error("a volume's key is in a keyring");
+  machine.put(VOLCRYPT_KEY_HOLDER, "/root/key_holder");
+  machine.must("chmod 755 /root/key_holder; systemd-run --quiet --unit=key-holder /root/key_holder cryptsetup:control");
+  machine.eventually(seen);
+  machine.must("systemctl stop key-holder.service");
+  machine.eventually("! " + seen);
+}
+
 void Server::await_condition(const std::string& volume, const std::string& wanted, std::chrono::seconds deadline) {
   machine.eventually(
       "volcryptctl -o json get volume " + volume + " | tr -d ' \\n' | grep -q '\"state\":\"" + wanted + "\"'",

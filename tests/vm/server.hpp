@@ -44,6 +44,8 @@ class Server {
   std::string condition(const std::string& volume);
   std::string failed_units();  // empty, or what systemd says of each failed unit, its last journal lines included
   long resident_kibibytes();   // volcryptd's VmRSS, now; shown in the transcript
+  // Throws when a volume's key is in a keyring, or when one that another process holds would not be seen.
+  void check_that_no_keyring_has_a_volume_key();
   void await_condition(const std::string& volume, const std::string& wanted,
                        std::chrono::seconds deadline = std::chrono::seconds{60});
 
