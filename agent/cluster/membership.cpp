@@ -10,6 +10,7 @@
 #include "agent/cluster/documents.hpp"
 #include "agent/cluster/state.hpp"
 #include "agent/keys/authority.hpp"
+#include "agent/keys/documents.hpp"
 #include "dmtarget/canonical.hpp"
 #include "dmtarget/strict_json.hpp"
 
@@ -23,18 +24,10 @@ namespace {
 const JsonDocument membership_document{"the membership document", max_membership_bytes, 8, errc::token_malformed};
 const JsonDocument signed_document_form{"the signed membership document", 1024 * 1024, 2, errc::token_malformed};
 
-constexpr std::uint32_t pcr_count = 24;  // TPM 2.0 for PC clients
-constexpr std::size_t max_boot_states = 16;
 constexpr std::size_t max_name_bytes = 64;
 
 [[noreturn]] void refuse(std::string rule) {
   throw Error(membership_document.refusal, {"read", membership_document.what, std::move(rule)});
-}
-
-json::array render(const std::vector<Bytes>& list) {
-  json::array array;
-  for (const auto& bytes : list) array.emplace_back(to_base64(bytes));
-  return array;
 }
 
 json::object render(const keys::NodeIdentity& identity) {
@@ -46,31 +39,6 @@ json::object render(const keys::NodeIdentity& identity) {
   return object;
 }
 
-json::object render(const keys::Approvals::BootState& state) {
-  json::object object;
-  object["pcr_digest"] = to_base64(state.pcr_digest);
-  object["create"] = to_base64(state.create);
-  object["load"] = to_base64(state.load);
-  object["import"] = to_base64(state.import);
-  return object;
-}
-
-json::object render(const keys::Approvals& approvals) {
-  json::object object;
-  object["authority_public"] = to_base64(approvals.authority_public);
-  object["cluster"] = approvals.cluster.str();
-  object["node"] = approvals.node.str();
-  object["trust_epoch"] = std::to_string(approvals.trust_epoch);
-  object["recovery_public"] = to_base64(approvals.recovery_public);
-  object["recovery_approval"] = to_base64(approvals.recovery_approval);
-  object["peer_approvals"] = render(approvals.peer_approvals);
-  object["pcrs"] = json::array(approvals.pcrs.begin(), approvals.pcrs.end());
-  json::array states;
-  for (const auto& state : approvals.boot_states) states.emplace_back(render(state));
-  object["boot_states"] = std::move(states);
-  return object;
-}
-
 json::object render(const MemberEntry& member) {
   json::object object;
   object["node"] = member.node.str();
@@ -79,8 +47,8 @@ json::object render(const MemberEntry& member) {
   object["tls_fingerprint"] = to_base64(member.tls_fingerprint);
   object["tpm"] = render(member.tpm);
   object["software"] = render(member.software);
-  object["tpm_approvals"] = render(member.tpm_approvals);
-  object["software_approvals"] = render(member.software_approvals);
+  object["tpm_approvals"] = keys::object_of(member.tpm_approvals);
+  object["software_approvals"] = keys::object_of(member.software_approvals);
   return object;
 }
 
@@ -111,49 +79,13 @@ keys::NodeIdentity read_identity(const json::object& object, Protection protecti
   return identity;
 }
 
-keys::Approvals::BootState read_boot_state(const json::value& value) {
-  if (!value.is_object()) refuse("Its boot states must be objects.");
-  MemberReader members(value.get_object(), membership_document);
-  keys::Approvals::BootState state;
-  state.pcr_digest = members.base64("pcr_digest");
-  state.create = members.base64("create");
-  state.load = members.base64("load");
-  state.import = members.base64("import");
-  members.finish();
-  if (!state.pcr_digest.empty() && state.pcr_digest.size() != sizeof(Digest)) {
-    members.refuse("pcr_digest", "It must be empty or of 32 bytes.");
-  }
-  return state;
-}
-
-std::vector<std::uint32_t> read_pcrs(MemberReader& members) {
-  std::vector<std::uint32_t> pcrs;
-  for (const auto& value : members.array("pcrs")) {
-    const auto* number = value.if_int64();
-    if (number == nullptr || *number < 0 || *number >= pcr_count || (!pcrs.empty() && *number <= pcrs.back())) {
-      members.refuse("pcrs", "It must hold PCR numbers from 0 to 23, ascending.");
-    }
-    pcrs.push_back(static_cast<std::uint32_t>(*number));
-  }
-  return pcrs;
-}
-
 keys::Approvals read_approvals(const json::object& object) {
-  MemberReader members(object, membership_document);
-  keys::Approvals approvals;
-  approvals.authority_public = members.base64("authority_public");
-  approvals.cluster = members.uuid("cluster");
-  approvals.node = members.uuid("node");
-  approvals.trust_epoch = read_counter(members, "trust_epoch");
-  approvals.recovery_public = members.base64("recovery_public");
-  approvals.recovery_approval = members.base64("recovery_approval");
-  for (const auto& text : documents::texts(members, "peer_approvals")) {
-    approvals.peer_approvals.push_back(documents::read(members, "peer_approvals", [&] { return from_base64(text); }));
+  auto approvals = keys::approvals_of(object, membership_document);
+  for (const auto& state : approvals.boot_states) {
+    if (!state.pcr_digest.empty() && state.pcr_digest.size() != sizeof(Digest)) {
+      refuse("The PCR digest of a boot state must be empty or of 32 bytes.");
+    }
   }
-  approvals.pcrs = read_pcrs(members);
-  for (const auto& value : members.array("boot_states")) approvals.boot_states.push_back(read_boot_state(value));
-  members.finish();
-  if (approvals.boot_states.size() > max_boot_states) members.refuse("boot_states", "It must hold at most 16.");
   return approvals;
 }
 

@@ -2,6 +2,7 @@
 #include "agent/keys/authority.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "agent/keys/p256.hpp"
 #include "agent/keys/tpm_digests.hpp"
@@ -15,17 +16,45 @@ Bytes authority_name_of(ByteView authority_public_der) {
   return tpm_name(authority_public_area(p256_point_from_der(authority_public_der)));
 }
 
-// What the recovery approval's signature covers, in either mode.
-Bytes recovery_message(const Approvals& approvals, Protection protection) {
-  if (protection == Protection::tpm) {
-    return approval_message(policy_duplication_select(tpm_name(approvals.recovery_public)),
-                            kek_reference(approvals.cluster, approvals.trust_epoch));
+// What the approval of a storage key covers, the recovery key's and a node's: a KEK of that epoch may go to it.
+struct Destination {
+  Protection protection;
+  std::string_view software_label;
+  Uuid cluster;
+  std::uint64_t trust_epoch;
+  ByteView storage_key;
+};
+
+Bytes message_for(const Destination& to) {
+  if (to.protection == Protection::tpm) {
+    return approval_message(policy_duplication_select(tpm_name(to.storage_key)),
+                            kek_reference(to.cluster, to.trust_epoch));
   }
-  return Canonical("volcrypt software recovery approval v1")
-      .add(approvals.cluster)
-      .add(approvals.trust_epoch)
-      .add(approvals.recovery_public)
-      .bytes();
+  return Canonical(to.software_label).add(to.cluster).add(to.trust_epoch).add(to.storage_key).bytes();
+}
+
+Bytes recovery_message(const Approvals& approvals, Protection protection) {
+  return message_for({protection, "volcrypt software recovery approval v1", approvals.cluster, approvals.trust_epoch,
+                      approvals.recovery_public});
+}
+
+Bytes duplication_message(const Uuid& cluster, Protection protection, std::uint64_t trust_epoch, ByteView storage_key) {
+  return message_for({protection, "volcrypt software duplication approval v1", cluster, trust_epoch, storage_key});
+}
+
+void sign_duplications(const AdminKey& authority, Approvals& approvals, const ApprovalRequest& request) {
+  std::vector<std::uint64_t> epochs = request.older_epochs;
+  epochs.push_back(request.trust_epoch);
+  const bool ascending = std::ranges::adjacent_find(epochs, std::greater_equal{}) == epochs.end();
+  if (epochs.front() == 0 || !ascending || epochs.size() > most_epochs) {
+    throw Error(errc::invalid_argument, {"approve", "a node for trust epochs that do not ascend from 1",
+                                         "At most " + std::to_string(most_epochs) + " epochs, each once."});
+  }
+  for (const std::uint64_t epoch : epochs) {
+    const Bytes message =
+        duplication_message(approvals.cluster, request.identity.protection, epoch, request.identity.storage_key);
+    approvals.duplication_approvals.push_back({epoch, authority.sign(message)});
+  }
 }
 
 Bytes boot_message(const Approvals& approvals, ByteView pcr_digest, TpmCommand command) {
@@ -97,6 +126,7 @@ Approvals approve_node(const AdminKey& authority, const ApprovalRequest& request
     approvals.recovery_public = request.recovery_point;
   }
   approvals.recovery_approval = authority.sign(recovery_message(approvals, protection));
+  sign_duplications(authority, approvals, request);
   return approvals;
 }
 
@@ -115,7 +145,7 @@ void approve_boot_state(const AdminKey& authority, Approvals& approvals, const B
   sign_boot_state(authority, approvals, pcr_digest);
 }
 
-void check_approvals(const Approvals& approvals, Protection protection) {
+void check_approvals(const Approvals& approvals, Protection protection, ByteView storage_key) {
   const auto holds = [&](ByteView message, ByteView signature) {
     return verify(approvals.authority_public, message, signature);
   };
@@ -126,6 +156,17 @@ void check_approvals(const Approvals& approvals, Protection protection) {
       require_p256_point(approvals.recovery_public);
     }
     if (!holds(recovery_message(approvals, protection), approvals.recovery_approval)) bad("the recovery approval");
+    const auto& duplications = approvals.duplication_approvals;
+    if (duplications.empty() || duplications.size() > most_epochs ||
+        duplications.back().trust_epoch != approvals.trust_epoch) {
+      bad("approvals to receive KEKs: none of the present trust epoch, or too many");
+    }
+    for (const DuplicationApproval& approval : duplications) {
+      if (!holds(duplication_message(approvals.cluster, protection, approval.trust_epoch, storage_key),
+                 approval.signature)) {
+        bad("an approval to receive KEKs");
+      }
+    }
     const bool wants_states = protection == Protection::tpm;
     if (approvals.boot_states.empty() == wants_states || approvals.boot_states.size() > most_boot_states) {
       bad("the boot states: none, or too many");
@@ -141,6 +182,21 @@ void check_approvals(const Approvals& approvals, Protection protection) {
     if (error.code() != errc::invalid_argument) throw;
     bad("approvals that are malformed");
   }
+}
+
+const DuplicationApproval& duplication_approval_of(const Peer& peer, const Approvals& ours, Protection protection,
+                                                   std::uint64_t trust_epoch) {
+  const auto found = std::ranges::find(peer.duplication_approvals, trust_epoch, &DuplicationApproval::trust_epoch);
+  const std::string whom = "node " + peer.node.str() + " with KEKs of trust epoch " + std::to_string(trust_epoch);
+  if (found == peer.duplication_approvals.end()) {
+    throw Error(errc::bad_signature, {"trust", whom, "The authority has not approved that: admit the node again."});
+  }
+  if (!verify(ours.authority_public, duplication_message(ours.cluster, protection, trust_epoch, peer.storage_key),
+              found->signature)) {
+    throw Error(errc::bad_signature,
+                {"trust", whom, "Its approval is not this cluster's authority's, or for another storage key."});
+  }
+  return *found;
 }
 
 }  // namespace volcrypt::keys

@@ -64,14 +64,21 @@ struct ApprovalRequest {
   Bytes recovery_point;
   std::vector<std::uint32_t> pcrs;
   Bytes boot_state_digest;
+  std::vector<std::uint64_t> older_epochs = {};  // whose retained KEKs the node shall receive, too; ascending
 };
 // Checks first that the identity is of the exact form that may be approved (attributes, policy; TPM facts section 2).
 Approvals approve_node(const AdminKey& authority, const ApprovalRequest& request);
-// What a KekStore asks before it adopts: all signatures hold under approvals.authority_public, and the parts have the
-// form that `protection` needs. Whether that authority is the right one, the caller knows. errc::bad_signature.
-void check_approvals(const Approvals& approvals, Protection protection);
+// What a KekStore asks before it adopts: all signatures hold under approvals.authority_public for the node whose
+// storage key this is, and the parts have the form that `protection` needs. Whether that authority is the right one,
+// the caller knows. errc::bad_signature.
+void check_approvals(const Approvals& approvals, Protection protection, ByteView storage_key);
+// The approval by which a KEK of `trust_epoch` may go to the peer. errc::bad_signature when there is none, or it does
+// not hold under the authority of `ours`.
+const DuplicationApproval& duplication_approval_of(const Peer& peer, const Approvals& ours, Protection protection,
+                                                   std::uint64_t trust_epoch);
 
 inline constexpr std::size_t most_boot_states = 16;  // the oldest makes room for the newest
+inline constexpr std::size_t most_epochs = 16;
 // Signs one more boot state into approvals that carry this authority's key.
 void approve_boot_state(const AdminKey& authority, Approvals& approvals, const Bytes& pcr_digest);
 

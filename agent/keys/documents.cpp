@@ -11,7 +11,8 @@ namespace json = boost::json;
 
 constexpr std::uint64_t version_now = 1;
 constexpr std::size_t limit = 64 * 1024;
-constexpr std::size_t most_boot_states = 16;
+constexpr std::size_t most_boot_states = 16, most_epochs = 16;
+constexpr std::uint32_t pcr_count = 24;  // TPM 2.0 for PC clients
 
 json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -53,28 +54,58 @@ Approvals::BootState boot_state_of(const json::value& value, const MemberReader&
   return state;
 }
 
-std::vector<Bytes> peer_approvals_of(MemberReader& members) {
-  std::vector<Bytes> approvals;
-  for (const json::value& value : members.array("peer_approvals")) {
-    if (!value.is_string()) members.refuse("peer_approvals", "It must be an array of texts in base64.");
-    try {
-      approvals.push_back(from_base64({value.get_string().data(), value.get_string().size()}));
-    } catch (const Error& error) {
-      members.refuse("peer_approvals", error.way_out());
+json::object object_of(const DuplicationApproval& approval) {
+  json::object object;
+  object["trust_epoch"] = std::to_string(approval.trust_epoch);
+  object["signature"] = to_base64(approval.signature);
+  return object;
+}
+
+std::vector<DuplicationApproval> duplication_approvals_of(MemberReader& owner, const JsonDocument& document) {
+  std::vector<DuplicationApproval> approvals;
+  for (const json::value& value : owner.array("duplication_approvals")) {
+    if (!value.is_object()) owner.refuse("duplication_approvals", "It must be an array of objects.");
+    MemberReader members(value.get_object(), document);
+    approvals.push_back({members.decimal_string("trust_epoch"), members.base64("signature")});
+    members.finish();
+    if (approvals.back().trust_epoch == 0 ||
+        (approvals.size() > 1 && approvals[approvals.size() - 2].trust_epoch >= approvals.back().trust_epoch)) {
+      owner.refuse("duplication_approvals", "Their trust epochs must ascend from 1.");
     }
   }
+  if (approvals.size() > most_epochs) owner.refuse("duplication_approvals", "At most 16 are kept.");
   return approvals;
 }
 
 std::vector<std::uint32_t> pcrs_of(MemberReader& members) {
   std::vector<std::uint32_t> pcrs;
   for (const json::value& value : members.array("pcrs")) {
-    boost::system::error_code not_a_number;
-    const auto pcr = value.to_number<std::uint32_t>(not_a_number);
-    if (not_a_number || value.is_double()) members.refuse("pcrs", "It must be an array of PCR numbers.");
-    pcrs.push_back(pcr);
+    const auto* number = value.if_int64();
+    if (number == nullptr || *number < 0 || *number >= pcr_count || (!pcrs.empty() && *number <= pcrs.back())) {
+      members.refuse("pcrs", "It must hold PCR numbers from 0 to 23, ascending.");
+    }
+    pcrs.push_back(static_cast<std::uint32_t>(*number));
   }
   return pcrs;
+}
+
+Approvals read_approvals(MemberReader& members, const JsonDocument& document) {
+  Approvals approvals;
+  approvals.authority_public = members.base64("authority_public");
+  approvals.cluster = members.uuid("cluster");
+  approvals.node = members.uuid("node");
+  approvals.trust_epoch = members.decimal_string("trust_epoch");
+  approvals.recovery_public = members.base64("recovery_public");
+  approvals.recovery_approval = members.base64("recovery_approval");
+  approvals.duplication_approvals = duplication_approvals_of(members, document);
+  approvals.pcrs = pcrs_of(members);
+  for (const json::value& state : members.array("boot_states")) {
+    approvals.boot_states.push_back(boot_state_of(state, members, document));
+  }
+  if (approvals.trust_epoch == 0) members.refuse("trust_epoch", "It starts at 1.");
+  if (approvals.boot_states.size() > most_boot_states) members.refuse("boot_states", "At most 16 are kept.");
+  members.finish();
+  return approvals;
 }
 
 }  // namespace
@@ -117,6 +148,7 @@ std::string to_json(const StoredKek& kek) {
   json::object object = begin("volcrypt kek");
   object["record"] = object_of(kek.record);
   object["blob"] = to_base64(kek.blob);
+  object["parent"] = to_base64(kek.parent);
   return json::serialize(object);
 }
 
@@ -128,48 +160,47 @@ StoredKek parse_stored_kek(std::string_view text) {
   StoredKek kek;
   kek.record = kek_record_of(members.object("record"), document);
   kek.blob = members.base64("blob");
+  kek.parent = members.base64("parent");
   members.finish();
   return kek;
 }
 
-std::string to_json(const Approvals& approvals) {
-  json::object object = begin("volcrypt approvals");
+json::object object_of(const Approvals& approvals) {
+  json::object object;
   object["authority_public"] = to_base64(approvals.authority_public);
   object["cluster"] = approvals.cluster.str();
   object["node"] = approvals.node.str();
   object["trust_epoch"] = std::to_string(approvals.trust_epoch);
   object["recovery_public"] = to_base64(approvals.recovery_public);
   object["recovery_approval"] = to_base64(approvals.recovery_approval);
-  json::array peers, states, pcrs;
-  for (const Bytes& peer : approvals.peer_approvals) peers.emplace_back(to_base64(peer));
-  for (const std::uint32_t pcr : approvals.pcrs) pcrs.emplace_back(pcr);
+  json::array duplications, states;
+  for (const DuplicationApproval& approval : approvals.duplication_approvals) {
+    duplications.emplace_back(object_of(approval));
+  }
   for (const Approvals::BootState& state : approvals.boot_states) states.emplace_back(object_of(state));
-  object["peer_approvals"] = std::move(peers);
-  object["pcrs"] = std::move(pcrs);
+  object["duplication_approvals"] = std::move(duplications);
+  object["pcrs"] = json::array(approvals.pcrs.begin(), approvals.pcrs.end());
   object["boot_states"] = std::move(states);
-  return json::serialize(object);
+  return object;
+}
+
+Approvals approvals_of(const json::object& object, const JsonDocument& document) {
+  MemberReader members(object, document);
+  return read_approvals(members, document);
+}
+
+std::string to_json(const Approvals& approvals) {
+  json::object document = begin("volcrypt approvals");
+  for (auto& member : object_of(approvals)) document.emplace(member.key(), std::move(member.value()));
+  return json::serialize(document);
 }
 
 Approvals parse_approvals(std::string_view text) {
-  static const JsonDocument document{"the stored approvals", limit, 4, errc::store_damaged};
+  static const JsonDocument document{"the stored approvals", limit, 5, errc::store_damaged};
   const json::object object = parse_object(text, document);
   MemberReader members(object, document);
   read_begin(members, "volcrypt approvals");
-  Approvals approvals;
-  approvals.authority_public = members.base64("authority_public");
-  approvals.cluster = members.uuid("cluster");
-  approvals.node = members.uuid("node");
-  approvals.trust_epoch = members.decimal_string("trust_epoch");
-  approvals.recovery_public = members.base64("recovery_public");
-  approvals.recovery_approval = members.base64("recovery_approval");
-  approvals.peer_approvals = peer_approvals_of(members);
-  approvals.pcrs = pcrs_of(members);
-  for (const json::value& state : members.array("boot_states")) {
-    approvals.boot_states.push_back(boot_state_of(state, members, document));
-  }
-  if (approvals.boot_states.size() > most_boot_states) members.refuse("boot_states", "At most 16 are kept.");
-  members.finish();
-  return approvals;
+  return read_approvals(members, document);
 }
 
 std::string to_json(const IdentityRequest& binding) {

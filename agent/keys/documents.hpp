@@ -15,6 +15,7 @@ namespace volcrypt::keys {
 struct StoredKek {
   KekRecord record;
   Bytes blob;
+  Bytes parent;  // TPM: Name of the storage key that the blob is encrypted to; software: empty
 };
 
 std::string_view spelling(Protection protection);
@@ -32,5 +33,8 @@ IdentityRequest parse_binding(std::string_view json);
 // For documents that contain these: the same members, as an object inside another.
 boost::json::object object_of(const KekRecord& record);
 KekRecord kek_record_of(const boost::json::object& object, const JsonDocument& document);
+boost::json::object object_of(const Approvals& approvals);
+// Reads, and does not judge: check_approvals() is in authority.hpp.
+Approvals approvals_of(const boost::json::object& object, const JsonDocument& document);
 
 }  // namespace volcrypt::keys

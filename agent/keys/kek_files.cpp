@@ -120,6 +120,12 @@ void KekFiles::require_unused(Generation generation) const {
   }
 }
 
+bool KekFiles::is_held(const KekRecord& record) const {
+  if (const auto kek = find(record.generation); kek && kek->record.name == record.name) return true;
+  require_unused(record.generation);
+  return false;
+}
+
 void KekFiles::add(const StoredKek& kek) {
   require_unused(kek.record.generation);
   KeptFile file = kek_file(kek.record.generation);

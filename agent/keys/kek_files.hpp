@@ -31,6 +31,9 @@ class KekFiles {
   // The same check alone, to be made before a KEK is created.
   void require_unused(Generation generation) const;
 
+  // True when exactly this KEK is held. errc::already_exists when another one has its number, or had it.
+  bool is_held(const KekRecord& record) const;
+
   std::optional<StoredKek> find(Generation generation) const;  // errc::store_damaged
   StoredKek get(Generation generation) const;                  // and errc::wrong_generation when there is none
   std::vector<Generation> generations() const;                 // of all files, damaged ones too, ascending

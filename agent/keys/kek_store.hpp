@@ -58,6 +58,12 @@ struct NodeIdentity {
   std::string maker;      // TPM: manufacturer and firmware version, as printed; software: "software"
 };
 
+// "KEKs of this trust epoch may be duplicated to that storage key": never expires, so an epoch ends it, not a date.
+struct DuplicationApproval {
+  std::uint64_t trust_epoch = 0;
+  Bytes signature;  // TPM: over dup(storage key) for kekRef(cluster, epoch); software: over canonical
+};
+
 // What the authority gave this node; part of the membership document. All are signatures by the authority's key.
 struct Approvals {
   Bytes authority_public;  // SubjectPublicKeyInfo DER of the P-256 authority key
@@ -67,13 +73,28 @@ struct Approvals {
   Bytes recovery_public;    // the recovery key as storage parent: TPMT_PUBLIC (TPM) or P-256 point (software)
   Bytes recovery_approval;  // TPM: signature over dup(recovery parent) for kekRef(cluster, epoch); software: over
                             // canonical
-  std::vector<Bytes> peer_approvals;  // TPM: the same for every member's storage key (issue: the cluster)
-  std::vector<std::uint32_t> pcrs;    // bound PCRs of bank SHA-256, ascending; may be empty (form P0 policies signed)
-  struct BootState {                  // one approved state of those PCRs
-    Bytes pcr_digest;                 // SHA256 over the PCR values, as PolicyPCR computes; empty when pcrs is empty
-    Bytes create, load, import;       // signatures over (PCR and command) policies for nodeRef(cluster, node)
+  std::vector<DuplicationApproval> duplication_approvals;  // of this node's storage key; epochs ascending, at most 16
+  std::vector<std::uint32_t> pcrs;  // bound PCRs of bank SHA-256, ascending; may be empty (form P0 policies signed)
+  struct BootState {                // one approved state of those PCRs
+    Bytes pcr_digest;               // SHA256 over the PCR values, as PolicyPCR computes; empty when pcrs is empty
+    Bytes create, load, import;     // signatures over (PCR and command) policies for nodeRef(cluster, node)
   };
   std::vector<BootState> boot_states;  // newest last; at most 16
+};
+
+// A member as a source of KEKs sees it: from the membership document, which the caller has checked.
+struct Peer {
+  Uuid node;
+  Bytes storage_key;                                       // NodeIdentity::storage_key
+  std::vector<DuplicationApproval> duplication_approvals;  // Approvals of that node
+};
+
+// A KEK on its way to one member, which alone can open it.
+struct KekTransfer {
+  KekRecord record;
+  Bytes duplicate;      // TPM: TPM2B_PRIVATE content from TPM2_Duplicate; software: box to the peer's storage key
+  Bytes seed;           // TPM: encrypted seed towards the peer's storage key; software: empty
+  Secret inner_key{0};  // TPM: inner wrapper key; travels inside mutual TLS only and is never stored; software: empty
 };
 
 struct BootReport {
@@ -101,6 +122,17 @@ class KekStore {
   // A blob of this generation that exists already is an error (errc::already_exists): numbers are never used twice.
   virtual KekRecord create(Generation generation) = 0;
   virtual RecoveryBlob duplicate_to_recovery(const KekRecord& record) = 0;
+  // Towards a member whose storage key the authority approved for the KEK's trust epoch, whoever made the KEK.
+  // errc::bad_signature when there is no such approval, or it is another's; errc::impostor_kek when what is on this
+  // node is not what `record` names. Changes nothing here.
+  virtual KekTransfer duplicate_to(const KekRecord& record, const Peer& peer) = 0;
+  // Takes over what a member's duplicate_to() gave for this node, and stores its blob durably; whether that can be used
+  // is for prove() to show. `attestation_keys` are those of the members (NodeIdentity::attestation_key): in TPM mode
+  // the KEK must have been born in one of their TPMs, errc::impostor_kek. In software mode nothing but the caller's
+  // trust in the sender and in the record tells a KEK from an impostor. errc::wrong_key when the duplicate is for
+  // another node or was altered. Said again, it is a no-op; another KEK of a number that is held or was destroyed here
+  // is errc::already_exists. A failure leaves nothing of the generation behind.
+  virtual void import(const KekTransfer& transfer, const std::vector<Bytes>& attestation_keys) = 0;
   // Loads from the stored blob in a fresh session, compares Name (errc::impostor_kek), answers HMAC(KEK, challenge)
   // with a challenge digest that can never be a group digest (label "volcrypt kek proof v1"). A generation whose proof
   // found an impostor is refused by group_keys() with the same error until a proof succeeds.

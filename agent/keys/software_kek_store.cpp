@@ -27,6 +27,17 @@ Bytes box_context(const Approvals& approvals, Generation generation) {
   return Canonical("volcrypt software kek v1").add(approvals.cluster).add(approvals.node).add(generation).bytes();
 }
 
+// Of the box in which a KEK goes to a member.
+Bytes transfer_context(const Uuid& cluster, const Uuid& to, const KekRecord& record) {
+  return Canonical("volcrypt software kek transfer v1")
+      .add(cluster)
+      .add(to)
+      .add(record.generation)
+      .add(record.trust_epoch)
+      .add(record.name)
+      .bytes();
+}
+
 [[noreturn]] void impostor(Generation generation) {
   throw Error(errc::impostor_kek,
               {"use", "KEK generation " + std::to_string(generation),
@@ -89,7 +100,7 @@ NodeIdentity SoftwareKekStore::identity(const IdentityRequest& request) {
 }
 
 void SoftwareKekStore::adopt(const Approvals& approvals) {
-  check_approvals(approvals, Protection::software);
+  check_approvals(approvals, Protection::software, p256_point(node_scalar()));
   if (files_.binding() != IdentityRequest{approvals.authority_public, approvals.cluster, approvals.node}) {
     throw Error(errc::bad_signature, {"adopt", "the approvals of cluster " + approvals.cluster.str(),
                                       "This node's keys belong to another cluster, node or authority."});
@@ -117,7 +128,7 @@ KekRecord SoftwareKekStore::create(Generation generation) {
   const Secret key = Secret::random(key_size);
   const Bytes blob = seal_box(p256_point(node_scalar()), box_context(approvals, generation), key);
   const Bytes name = software_kek_name(approvals.cluster, generation, key);
-  files_.add({{generation, Protection::software, name, {}, {}, approvals.trust_epoch}, blob});
+  files_.add({{generation, Protection::software, name, {}, {}, approvals.trust_epoch}, blob, {}});
   try {
     return open(generation, approvals).stored.record;
   } catch (const Error&) {
@@ -131,6 +142,33 @@ RecoveryBlob SoftwareKekStore::duplicate_to_recovery(const KekRecord& record) {
   const Opened opened = open(record.generation, approvals);
   if (opened.stored.record.name != record.name) impostor(record.generation);
   return seal_software_kek(approvals.recovery_public, approvals.cluster, opened.stored.record, opened.key);
+}
+
+KekTransfer SoftwareKekStore::duplicate_to(const KekRecord& record, const Peer& peer) {
+  const Approvals approvals = files_.get_approvals();
+  const Opened opened = open(record.generation, approvals);
+  if (opened.stored.record.name != record.name) impostor(record.generation);
+  duplication_approval_of(peer, approvals, Protection::software, opened.stored.record.trust_epoch);
+  const Bytes context = transfer_context(approvals.cluster, peer.node, opened.stored.record);
+  return {opened.stored.record, seal_box(peer.storage_key, context, opened.key), {}, Secret(0)};
+}
+
+void SoftwareKekStore::import(const KekTransfer& transfer, const std::vector<Bytes>&) {
+  const KekRecord& record = transfer.record;
+  const Approvals approvals = files_.get_approvals();
+  const auto refuse = [&](errc cause, const char* reason) {
+    throw Error(cause, {"take over", "KEK generation " + std::to_string(record.generation), reason});
+  };
+  if (record.protection != Protection::software) refuse(errc::impostor_kek, "It was made for TPMs.");
+  if (!record.public_area.empty() || !record.birth.empty() || !transfer.seed.empty() || transfer.inner_key.size() != 0)
+    refuse(errc::wrong_key, "It carries what only a KEK of a TPM has.");
+  const Secret key =
+      open_box(node_scalar(), transfer_context(approvals.cluster, approvals.node, record), transfer.duplicate);
+  if (key.size() != key_size || software_kek_name(approvals.cluster, record.generation, key) != record.name)
+    refuse(errc::impostor_kek, "It is not the key of that Name.");
+  if (files_.is_held(record)) return;
+  const Bytes context = box_context(approvals, record.generation);
+  files_.add({record, seal_box(p256_point(node_scalar()), context, key), {}});
 }
 
 Digest SoftwareKekStore::prove(const KekRecord& record, const Digest& nonce) {

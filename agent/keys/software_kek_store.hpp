@@ -27,6 +27,8 @@ class SoftwareKekStore final : public KekStore {
   void adopt(const Approvals& approvals) override;
   KekRecord create(Generation generation) override;
   RecoveryBlob duplicate_to_recovery(const KekRecord& record) override;
+  KekTransfer duplicate_to(const KekRecord& record, const Peer& peer) override;
+  void import(const KekTransfer& transfer, const std::vector<Bytes>& attestation_keys) override;
   Digest prove(const KekRecord& record, const Digest& nonce) override;
   std::vector<KekRecord> held() const override;
   std::vector<Generation> kept() const override { return files_.generations(); }

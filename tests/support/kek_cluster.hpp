@@ -63,6 +63,15 @@ struct Adopted : Cluster {
   explicit Adopted(const KekNodeMaker& maker) : Cluster(maker) { store->adopt(approve()); }
 };
 
+// The checks of kek_travels.cpp.
+void kek_travels_to_a_member_which_proves_it_and_seeds_the_next(const KekNodeMaker& maker);
+void kek_goes_to_no_node_that_the_authority_did_not_approve_for_its_epoch(const KekNodeMaker& maker);
+void kek_of_an_older_epoch_goes_to_who_is_approved_for_that(const KekNodeMaker& maker);
+void kek_that_arrives_twice_is_one_and_another_of_its_number_is_refused(const KekNodeMaker& maker);
+void kek_for_another_node_or_altered_anywhere_is_refused_and_leaves_nothing(const KekNodeMaker& maker);
+void kek_of_another_cluster_is_refused(const KekNodeMaker& maker);
+void kek_that_is_not_the_recorded_one_is_not_sent(const KekNodeMaker& maker);
+
 // The checks of kek_replaced_files.cpp.
 void record_with_another_name_is_an_impostor(const KekNodeMaker& maker);
 void blob_cut_or_changed_at_any_byte_is_refused_and_breaks_nothing_else(const KekNodeMaker& maker);

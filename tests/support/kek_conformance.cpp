@@ -274,6 +274,13 @@ constexpr Named checks[] = {
     VOLCRYPT_CHECK(one_damaged_file_changes_nothing_and_two_are_told),
     VOLCRYPT_CHECK(proved_group_keys_are_those_of_the_recorded_kek_alone),
     VOLCRYPT_CHECK(boot_state_is_approved_as_it_is_now),
+    VOLCRYPT_CHECK(kek_travels_to_a_member_which_proves_it_and_seeds_the_next),
+    VOLCRYPT_CHECK(kek_goes_to_no_node_that_the_authority_did_not_approve_for_its_epoch),
+    VOLCRYPT_CHECK(kek_of_an_older_epoch_goes_to_who_is_approved_for_that),
+    VOLCRYPT_CHECK(kek_that_arrives_twice_is_one_and_another_of_its_number_is_refused),
+    VOLCRYPT_CHECK(kek_for_another_node_or_altered_anywhere_is_refused_and_leaves_nothing),
+    VOLCRYPT_CHECK(kek_of_another_cluster_is_refused),
+    VOLCRYPT_CHECK(kek_that_is_not_the_recorded_one_is_not_sent),
 };
 #undef VOLCRYPT_CHECK
 

@@ -114,9 +114,9 @@ BOOST_AUTO_TEST_CASE(the_inner_key_of_a_duplicate_is_not_in_the_traffic_of_dupli
   const tpm::Parent parent{storage.get(), node.approvals};
   tpm::Transient kek = tpm::load_kek(context.esys(), parent, made.blob, tpm_name(made.blob.public_area));
   const tpm::Duplicate duplicate =
-      tpm::duplicate_kek(context.esys(), parent, kek.get(), {node.key.public_area, approval});
+      tpm::duplicate_kek(context.esys(), parent, kek.get(), {node.key.public_area, 1, approval});
   kek.end();
-  tpm::import_kek(context.esys(), parent, made.blob.public_area, duplicate);
+  tpm::import_kek(context.esys(), parent, made.blob.public_area, arrived(duplicate));
   const auto traffic = proxy.take_traffic();
   BOOST_TEST(traffic_contains(traffic, duplicate.blob));  // the search works
   BOOST_TEST(duplicate.inner_key.size() == 32U);

@@ -28,7 +28,8 @@ Approvals::BootState Administrator::boot_state(const std::vector<std::uint32_t>&
   return {pcr_digest, signed_for(TpmCommand::create), signed_for(TpmCommand::load), signed_for(TpmCommand::import)};
 }
 
-Approvals Administrator::approve(const std::vector<std::uint32_t>& pcrs, const Bytes& pcr_digest) const {
+Approvals Administrator::approve(const Bytes& storage_key, const std::vector<std::uint32_t>& pcrs,
+                                 const Bytes& pcr_digest) const {
   Approvals approvals;
   approvals.authority_public = authority_der();
   approvals.cluster = cluster;
@@ -36,6 +37,8 @@ Approvals Administrator::approve(const std::vector<std::uint32_t>& pcrs, const B
   approvals.recovery_public = recovery_public_area(recovery.point);
   approvals.recovery_approval = sign(policy_duplication_select(tpm_name(approvals.recovery_public)),
                                      kek_reference(cluster, approvals.trust_epoch));
+  approvals.duplication_approvals.push_back(
+      {1, sign(policy_duplication_select(tpm_name(storage_key)), kek_reference(cluster, 1))});
   approvals.pcrs = pcrs;
   approvals.boot_states.push_back(boot_state(pcrs, pcr_digest));
   return approvals;
@@ -45,7 +48,7 @@ NodeFixture::NodeFixture(const std::vector<std::uint32_t>& pcrs, tpm::StorageAlg
     : context(std::make_unique<tpm::TpmContext>(swtpm.tcti())),
       key(tpm::ensure_storage_key(esys(), algorithm, administrator.storage_policy(), 0x81010100)),
       storage(tpm::open_pinned(esys(), key)),
-      approvals(administrator.approve(pcrs, tpm::read_boot_state(esys(), pcrs).digest_now)) {}
+      approvals(administrator.approve(key.public_area, pcrs, tpm::read_boot_state(esys(), pcrs).digest_now)) {}
 
 void NodeFixture::reopen() {
   storage.end();
@@ -69,7 +72,7 @@ StoreFixture::StoreFixture(const std::vector<std::uint32_t>& pcrs) {
   identity = store->identity(administrator.request());
   Bytes digest;
   if (!pcrs.empty()) digest = tpm::read_boot_state(tpm::TpmContext(tcti).esys(), pcrs).digest_now;
-  approvals = administrator.approve(pcrs, digest);
+  approvals = administrator.approve(identity.storage_key, pcrs, digest);
   store->adopt(approvals);
 }
 

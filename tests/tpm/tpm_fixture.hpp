@@ -27,8 +27,9 @@ struct Administrator {
   Digest storage_policy() const;
   Bytes sign(const Digest& policy, const Digest& reference) const;
   keys::Approvals::BootState boot_state(const std::vector<std::uint32_t>& pcrs, const Bytes& pcr_digest) const;
-  // Approvals for `pcrs` with one boot state.
-  keys::Approvals approve(const std::vector<std::uint32_t>& pcrs, const Bytes& pcr_digest) const;
+  // Approvals of a storage key's node for `pcrs` with one boot state.
+  keys::Approvals approve(const Bytes& storage_key, const std::vector<std::uint32_t>& pcrs,
+                          const Bytes& pcr_digest) const;
 };
 
 // A fresh TPM with the storage key made and approved; below the KekStore, for tests of single objects and commands.

@@ -145,7 +145,8 @@ BOOST_AUTO_TEST_CASE(an_rsa_storage_key_that_was_only_evicted_comes_back_whateve
   options.first_handle = 0x81020000;
   auto store = std::make_unique<TpmKekStore>(options);
   const NodeIdentity identity = store->identity(node.administrator.request());
-  store->adopt(node.approvals);
+  const Approvals::BootState& state = node.approvals.boot_states.front();
+  store->adopt(node.administrator.approve(identity.storage_key, node.approvals.pcrs, state.pcr_digest));
   store->create(1);
   const Secret key = std::move(store->group_keys(1, {group}).front());
   store->lock();
@@ -199,7 +200,7 @@ BOOST_AUTO_TEST_CASE(the_same_identity_again_changes_nothing_and_another_one_rep
     tpm::TpmContext context(swtpm.tcti());
     BOOST_TEST(tpm::handles_of(context.esys(), TPM2_PERSISTENT_FIRST).size() == 1U);
   }
-  store.adopt(second.approve({}, {}));
+  store.adopt(second.approve(replaced.storage_key, {}, {}));
   store.create(1);
   BOOST_CHECK_EXCEPTION(store.identity(first.request()), Error, is(errc::wrong_state));
 }
@@ -208,7 +209,7 @@ BOOST_AUTO_TEST_CASE(approvals_that_the_authority_did_not_sign_for_this_node_are
   StoreFixture node;
   const test::Administrator stranger;
   Approvals forged = node.approvals;
-  forged.recovery_approval = stranger.approve({}, {}).recovery_approval;
+  forged.recovery_approval = stranger.approve(node.identity.storage_key, {}, {}).recovery_approval;
   BOOST_CHECK_EXCEPTION(node.store->adopt(forged), Error, is(errc::bad_signature));
   forged = node.approvals;
   forged.boot_states.front().load = forged.boot_states.front().import;
@@ -219,7 +220,8 @@ BOOST_AUTO_TEST_CASE(approvals_that_the_authority_did_not_sign_for_this_node_are
   forged = node.approvals;
   forged.node = Uuid::random();
   BOOST_CHECK_EXCEPTION(node.store->adopt(forged), Error, is(errc::bad_signature));
-  forged = stranger.approve(node.approvals.pcrs, node.approvals.boot_states.front().pcr_digest);
+  forged =
+      stranger.approve(node.identity.storage_key, node.approvals.pcrs, node.approvals.boot_states.front().pcr_digest);
   BOOST_CHECK_EXCEPTION(node.store->adopt(forged), Error, is(errc::bad_signature));
   node.store->create(1);  // what was adopted before still holds
 }

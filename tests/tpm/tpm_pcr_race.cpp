@@ -79,9 +79,9 @@ BOOST_AUTO_TEST_CASE(a_pcr_of_others_extended_before_import_costs_nothing) {
   const Bytes name = tpm_name(made.blob.public_area);
   tpm::Transient kek = tpm::load_kek(context.esys(), parent, made.blob, name);
   const tpm::Duplicate duplicate =
-      tpm::duplicate_kek(context.esys(), parent, kek.get(), {node.key.public_area, approval});
+      tpm::duplicate_kek(context.esys(), parent, kek.get(), {node.key.public_area, 1, approval});
   kek.end();
-  const tpm::KekBlob imported = tpm::import_kek(context.esys(), parent, made.blob.public_area, duplicate);
+  const tpm::KekBlob imported = tpm::import_kek(context.esys(), parent, made.blob.public_area, arrived(duplicate));
   BOOST_TEST(extended == 2U);
   BOOST_CHECK_NO_THROW(tpm::load_kek(context.esys(), parent, imported, name));
   BOOST_TEST(tpm::handles_of(context.esys(), TPM2_LOADED_SESSION_FIRST).empty());

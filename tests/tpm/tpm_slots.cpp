@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(what_is_kept_and_sent_has_the_known_sizes) {
   const tpm::NewKek made = tpm::create_kek(node.esys(), node.parent(), {});
   const auto kek = tpm::load_kek(node.esys(), node.parent(), made.blob, tpm_name(made.blob.public_area));
   const tpm::Duplicate duplicate = tpm::duplicate_kek(
-      node.esys(), node.parent(), kek.get(), {node.approvals.recovery_public, node.approvals.recovery_approval});
+      node.esys(), node.parent(), kek.get(), {node.approvals.recovery_public, 1, node.approvals.recovery_approval});
   BOOST_TEST(made.blob.private_area.size() == 158U);
   BOOST_TEST(duplicate.blob.size() == 174U);
   BOOST_TEST(duplicate.seed.size() == 68U);

@@ -39,7 +39,7 @@ BOOST_FIXTURE_TEST_CASE(a_document_comes_back_as_it_was, Signed) {
   full.members[0].tpm_approvals = full.members[0].software_approvals;
   full.members[0].tpm_approvals.pcrs = {0, 7, 23};
   full.members[0].tpm_approvals.boot_states = {{Bytes(32, 9), {1}, {2}, {3}}};
-  full.members[0].tpm_approvals.peer_approvals = {{4}, {5}};
+  full.members[0].tpm_approvals.duplication_approvals = {{1, {4}}, {7, {5}}};
   full.members[0].addresses = {"[fd00::1]:4007", "10.0.0.1:4007"};
   full.members[0].tls_fingerprint = Bytes(32, 3);
   const auto back = parse_membership(to_json(full));

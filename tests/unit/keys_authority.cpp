@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <iterator>
+#include <numeric>
 
 #include "agent/keys/authority.hpp"
 #include "agent/keys/p256.hpp"
@@ -38,15 +39,15 @@ struct Node {
   AdminKey authority = AdminKey::generate(AdminKey::Purpose::authority, cluster);
   AdminKey recovery = AdminKey::generate(AdminKey::Purpose::recovery, cluster);
   Bytes authority_name = tpm_name(authority_public_area(authority.public_point()));
+  Bytes storage_key = storage_public_area(generate_p256().point, storage_policy(authority_name, cluster, id));
 
   ApprovalRequest request(std::vector<std::uint32_t> pcrs, const Bytes& digest) const {
     Bytes endorsement = storage_public_area(generate_p256().point, Digest{});
     std::ranges::copy(from_hex("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa"),
                       endorsement.begin() + 10);
     endorsement[6] = 0x00, endorsement[7] = 0xB2;
-    const NodeIdentity identity{Protection::tpm,
-                                storage_public_area(generate_p256().point, storage_policy(authority_name, cluster, id)),
-                                attestation_public_area(generate_p256().point), endorsement, "test"};
+    const NodeIdentity identity{Protection::tpm, storage_key, attestation_public_area(generate_p256().point),
+                                endorsement, "test"};
     return {identity, id, 1, recovery.public_point(), std::move(pcrs), digest};
   }
 };
@@ -59,7 +60,7 @@ BOOST_FIXTURE_TEST_SUITE(authority_signs, Node)
 
 BOOST_AUTO_TEST_CASE(approval_is_an_ordinary_signature_over_policy_and_reference) {
   const Approvals approvals = approve_node(authority, request({7}, state_a));
-  BOOST_CHECK_NO_THROW(check_approvals(approvals, Protection::tpm));
+  BOOST_CHECK_NO_THROW(check_approvals(approvals, Protection::tpm, storage_key));
   BOOST_TEST(approvals.recovery_public == recovery_public_area(recovery.public_point()));
   const Bytes recovery_message =
       approval_message(policy_duplication_select(tpm_name(approvals.recovery_public)), kek_reference(cluster, 1));
@@ -74,9 +75,57 @@ BOOST_AUTO_TEST_CASE(without_pcrs_the_commands_alone_are_signed) {
   const Approvals approvals = approve_node(authority, request({}, {}));
   BOOST_REQUIRE_EQUAL(approvals.boot_states.size(), 1U);
   BOOST_TEST(approvals.boot_states[0].pcr_digest.empty());
-  BOOST_CHECK_NO_THROW(check_approvals(approvals, Protection::tpm));
+  BOOST_CHECK_NO_THROW(check_approvals(approvals, Protection::tpm, storage_key));
   BOOST_CHECK_EXCEPTION(approve_node(authority, request({7}, {})), Error, because(errc::invalid_argument));
   BOOST_CHECK_EXCEPTION(approve_node(authority, request({}, state_a)), Error, because(errc::invalid_argument));
+}
+
+BOOST_AUTO_TEST_CASE(keks_of_each_approved_epoch_may_go_to_that_storage_key_alone) {
+  ApprovalRequest asked = request({7}, state_a);
+  asked.trust_epoch = 5;
+  asked.older_epochs = {1, 3};
+  const Approvals approvals = approve_node(authority, asked);
+  const auto refused = because(errc::bad_signature);
+  BOOST_CHECK_NO_THROW(check_approvals(approvals, Protection::tpm, storage_key));
+  BOOST_REQUIRE_EQUAL(approvals.duplication_approvals.size(), 3U);
+  const Peer peer{id, storage_key, approvals.duplication_approvals};
+  for (const std::uint64_t epoch : {1U, 3U, 5U}) {
+    const Bytes message =
+        approval_message(policy_duplication_select(tpm_name(storage_key)), kek_reference(cluster, epoch));
+    const DuplicationApproval& found = duplication_approval_of(peer, approvals, Protection::tpm, epoch);
+    BOOST_TEST(verify(authority.public_der(), message, found.signature));
+  }
+  for (const std::uint64_t epoch : {0U, 2U, 4U, 6U})
+    BOOST_CHECK_EXCEPTION(duplication_approval_of(peer, approvals, Protection::tpm, epoch), Error, refused);
+  // Of another node, another kind, another authority, another epoch.
+  Bytes other = storage_public_area(generate_p256().point, storage_policy(authority_name, cluster, id));
+  BOOST_CHECK_EXCEPTION(check_approvals(approvals, Protection::tpm, other), Error, refused);
+  const Peer impostor{id, other, approvals.duplication_approvals};
+  BOOST_CHECK_EXCEPTION(duplication_approval_of(impostor, approvals, Protection::tpm, 5), Error, refused);
+  BOOST_CHECK_EXCEPTION(duplication_approval_of(peer, approvals, Protection::software, 5), Error, refused);
+  Approvals theirs = approvals;
+  theirs.authority_public = AdminKey::generate(AdminKey::Purpose::authority, cluster).public_der();
+  BOOST_CHECK_EXCEPTION(duplication_approval_of(peer, theirs, Protection::tpm, 5), Error, refused);
+  for (std::size_t at = 0; at < 3; ++at) {
+    Approvals altered = approvals;
+    altered.duplication_approvals[at].signature = approvals.duplication_approvals[(at + 1) % 3].signature;
+    BOOST_CHECK_EXCEPTION(check_approvals(altered, Protection::tpm, storage_key), Error, refused);
+  }
+  Approvals past = approvals;  // nothing of the present epoch
+  past.duplication_approvals.pop_back();
+  BOOST_CHECK_EXCEPTION(check_approvals(past, Protection::tpm, storage_key), Error, refused);
+}
+
+BOOST_AUTO_TEST_CASE(epochs_that_do_not_ascend_or_are_too_many_are_not_approved) {
+  std::vector<std::uint64_t> many(most_epochs);
+  std::iota(many.begin(), many.end(), 1U);
+  for (const std::vector<std::uint64_t>& older :
+       std::vector<std::vector<std::uint64_t>>{{0}, {2, 1}, {3, 3}, {40}, {41}, many}) {
+    ApprovalRequest asked = request({7}, state_a);
+    asked.trust_epoch = 40;
+    asked.older_epochs = older;
+    BOOST_CHECK_EXCEPTION(approve_node(authority, asked), Error, because(errc::invalid_argument));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(node_whose_keys_have_another_form_is_not_approved) {
@@ -102,7 +151,7 @@ BOOST_AUTO_TEST_CASE(one_more_boot_state_is_signed_and_the_oldest_makes_room) {
   for (std::uint8_t i = 0x20; i < 0x40; ++i) approve_boot_state(authority, approvals, Bytes(32, i));
   BOOST_TEST(approvals.boot_states.size() == most_boot_states);
   BOOST_TEST(approvals.boot_states.back().pcr_digest == Bytes(32, 0x3f));
-  BOOST_CHECK_NO_THROW(check_approvals(approvals, Protection::tpm));
+  BOOST_CHECK_NO_THROW(check_approvals(approvals, Protection::tpm, storage_key));
 }
 
 BOOST_AUTO_TEST_CASE(boot_state_is_not_added_by_another_authority_cluster_or_without_pcrs) {
@@ -121,13 +170,15 @@ BOOST_AUTO_TEST_CASE(boot_state_is_not_added_by_another_authority_cluster_or_wit
 
 BOOST_AUTO_TEST_CASE(approvals_of_the_wrong_mode_or_without_boot_states_do_not_hold) {
   Approvals approvals = approve_node(authority, request({7}, state_a));
-  BOOST_CHECK_EXCEPTION(check_approvals(approvals, Protection::software), Error, because(errc::bad_signature));
+  BOOST_CHECK_EXCEPTION(check_approvals(approvals, Protection::software, storage_key), Error,
+                        because(errc::bad_signature));
   approvals.pcrs = {7, 8};
-  BOOST_CHECK_EXCEPTION(check_approvals(approvals, Protection::tpm), Error, because(errc::bad_signature));
+  BOOST_CHECK_EXCEPTION(check_approvals(approvals, Protection::tpm, storage_key), Error, because(errc::bad_signature));
   approvals.pcrs = {7};
   approvals.boot_states.clear();
-  BOOST_CHECK_EXCEPTION(check_approvals(approvals, Protection::tpm), Error, because(errc::bad_signature));
-  BOOST_CHECK_EXCEPTION(check_approvals(Approvals{}, Protection::software), Error, because(errc::bad_signature));
+  BOOST_CHECK_EXCEPTION(check_approvals(approvals, Protection::tpm, storage_key), Error, because(errc::bad_signature));
+  BOOST_CHECK_EXCEPTION(check_approvals(Approvals{}, Protection::software, recovery.public_point()), Error,
+                        because(errc::bad_signature));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -38,7 +38,8 @@ auto because(errc cause) {
 }
 
 StoredKek kek(Generation generation) {
-  return {{generation, Protection::software, Bytes(34, 7), {}, {1, 2, 3}, 4}, Bytes(100, std::uint8_t(generation))};
+  return {
+      {generation, Protection::software, Bytes(34, 7), {}, {1, 2, 3}, 4}, Bytes(100, std::uint8_t(generation)), {9}};
 }
 
 std::string text(const std::optional<Secret>& secret) {
@@ -207,14 +208,15 @@ BOOST_AUTO_TEST_CASE(approvals_are_kept_whole_and_never_go_back_to_an_older_epoc
   approvals.cluster = Uuid::random(), approvals.node = Uuid::random();
   approvals.trust_epoch = 3;
   approvals.recovery_public = {3}, approvals.recovery_approval = {4};
-  approvals.peer_approvals = {{5}, {6, 7}};
+  approvals.duplication_approvals = {{2, {5}}, {3, {6, 7}}};
   approvals.pcrs = {7, 14};
   approvals.boot_states = {{{8}, {9}, {10}, {11}}, {{12}, {13}, {14}, {15}}};
   files.save(approvals);
   const Approvals read = KekFiles(path).get_approvals();
   BOOST_TEST(to_json(read) == to_json(approvals));
   BOOST_TEST(read.boot_states[1].import == Bytes{15});
-  BOOST_TEST(read.peer_approvals[1] == (Bytes{6, 7}));
+  BOOST_TEST(read.duplication_approvals[1].trust_epoch == 3U);
+  BOOST_TEST(read.duplication_approvals[1].signature == (Bytes{6, 7}));
   approvals.trust_epoch = 2;
   BOOST_CHECK_EXCEPTION(files.save(approvals), Error, because(errc::too_old));
   BOOST_TEST(files.get_approvals().trust_epoch == 3U);

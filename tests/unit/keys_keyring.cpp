@@ -27,6 +27,8 @@ class LateStore : public KekStore {
   void adopt(const Approvals&) override { unexpected(); }
   KekRecord create(Generation) override { unexpected(); }
   RecoveryBlob duplicate_to_recovery(const KekRecord&) override { unexpected(); }
+  KekTransfer duplicate_to(const KekRecord&, const Peer&) override { unexpected(); }
+  void import(const KekTransfer&, const std::vector<Bytes>&) override { unexpected(); }
   Digest prove(const KekRecord&, const Digest&) override { unexpected(); }
   std::vector<KekRecord> held() const override { unexpected(); }
   std::vector<Generation> kept() const override { unexpected(); }

@@ -172,15 +172,4 @@ void check_birth(ByteView birth, ByteView kek_name, ByteView attestation_public,
     refuse("was made for another cluster or generation");
 }
 
-Bytes birth_parent(ByteView birth) {
-  std::size_t offset = 0;
-  TPM2B_ATTEST attest{};
-  TPM2B_CREATION_DATA data{};
-  if (Tss2_MU_TPM2B_ATTEST_Unmarshal(birth.data(), birth.size(), &offset, &attest) != TSS2_RC_SUCCESS ||
-      Tss2_MU_TPM2B_CREATION_DATA_Unmarshal(birth.data(), birth.size(), &offset, &data) != TSS2_RC_SUCCESS) {
-    refuse("is malformed");
-  }
-  return name_of(data.creationData.parentName);
-}
-
 }  // namespace volcrypt::keys::tpm

@@ -33,7 +33,4 @@ Bytes certify_birth(ESYS_CONTEXT* esys, ESYS_TR kek, const AttestationKey& attes
 // with `purpose` as outside information.
 void check_birth(ByteView birth, ByteView kek_name, ByteView attestation_public, const Digest& purpose);
 
-// The Name of the parent under which a birth certificate says that its KEK was made. errc::impostor_kek when malformed.
-Bytes birth_parent(ByteView birth);
-
 }  // namespace volcrypt::keys::tpm

@@ -43,6 +43,56 @@ void check_use(ESYS_CONTEXT* esys, const Parent& parent, TSS2_RC code, std::stri
   check(code, command, "the KEK");
 }
 
+// The seed of an RSA parent that is another's: libtpms says failure mode (0x101) and is not in it.
+bool works(ESYS_CONTEXT* esys) {
+  TPM2B_MAX_BUFFER* raw_data = nullptr;
+  TPM2_RC result = TPM2_RC_FAILURE;
+  const TSS2_RC code = Esys_GetTestResult(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &raw_data, &result);
+  const Returned<TPM2B_MAX_BUFFER> data(raw_data);
+  return code == TSS2_RC_SUCCESS && result == TPM2_RC_SUCCESS;
+}
+
+TPMT_SYM_DEF_OBJECT inner_wrap(std::size_t key_bytes) {
+  TPMT_SYM_DEF_OBJECT symmetric{};
+  symmetric.algorithm = TPM2_ALG_AES;
+  symmetric.keyBits.aes = static_cast<UINT16>(key_bytes * 8);
+  symmetric.mode.aes = TPM2_ALG_CFB;
+  return symmetric;
+}
+
+[[noreturn]] void refuse_arrival() {
+  throw Error(errc::wrong_key, {"take over", "a KEK that another node sent",
+                                "It was made for another node's storage key, or altered on its way: let it be sent "
+                                "again."});
+}
+
+// Import's refusals that lie in what arrived. Sealed out is no such one: the policy speaks before parameters are read.
+void check_arrival(ESYS_CONTEXT* esys, TSS2_RC code) {
+  const bool refused_parameter = (code >> 12) == 0 && (code & 0xC0U) == (TPM2_RC_FMT1 | TPM2_RC_P);
+  if (refused_parameter || (bare(code) == rc::failure_mode && works(esys))) refuse_arrival();
+}
+
+// Import's parameters. What is longer than any of its kind never reaches the TPM.
+struct Arrival {
+  explicit Arrival(const ArrivedDuplicate& from) try
+      : blob(sized<TPM2B_PRIVATE>(from.blob)),
+        seed(seed_from(from.seed)),
+        symmetric(inner_wrap(from.inner_key.size())),
+        inner(sized<TPM2B_DATA>(from.inner_key.view())) {
+  } catch (const Error& error) {
+    if (error.code() != errc::invalid_argument) throw;
+    refuse_arrival();
+  }
+  ~Arrival() { wipe({reinterpret_cast<std::uint8_t*>(&inner), sizeof(inner)}); }
+  Arrival(const Arrival&) = delete;
+  Arrival& operator=(const Arrival&) = delete;
+
+  TPM2B_PRIVATE blob;
+  TPM2B_ENCRYPTED_SECRET seed;
+  TPMT_SYM_DEF_OBJECT symmetric;
+  TPM2B_DATA inner;  // secret, and last: nothing that is refused comes after it
+};
+
 struct PolicyUse {
   TpmCommand command;
   std::string_view name;
@@ -61,14 +111,6 @@ void with_policy(ESYS_CONTEXT* esys, const Parent& parent, const PolicyUse& use,
     policy.ended();
     return;
   }
-}
-
-TPMT_SYM_DEF_OBJECT inner_wrap(std::size_t key_bytes) {
-  TPMT_SYM_DEF_OBJECT symmetric{};
-  symmetric.algorithm = TPM2_ALG_AES;
-  symmetric.keyBits.aes = static_cast<UINT16>(key_bytes * 8);
-  symmetric.mode.aes = TPM2_ALG_CFB;
-  return symmetric;
 }
 
 }  // namespace
@@ -120,7 +162,8 @@ Transient load_kek(ESYS_CONTEXT* esys, const Parent& parent, const KekBlob& blob
 
 Duplicate duplicate_kek(ESYS_CONTEXT* esys, const Parent& parent, ESYS_TR kek, const NewParent& to) {
   const Bytes name = reported_name(esys, kek);
-  PolicySession policy = duplication_session(esys, parent.approvals, {name, tpm_name(to.public_area), to.approval});
+  PolicySession policy =
+      duplication_session(esys, parent.approvals, {name, tpm_name(to.public_area), to.trust_epoch, to.approval});
   const TPM2B_PUBLIC area = public_from(to.public_area);
   ESYS_TR handle = ESYS_TR_NONE;
   check(Esys_LoadExternal(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, nullptr, &area, ESYS_TR_RH_NULL, &handle),
@@ -149,19 +192,16 @@ Duplicate duplicate_kek(ESYS_CONTEXT* esys, const Parent& parent, ESYS_TR kek, c
   return result;
 }
 
-KekBlob import_kek(ESYS_CONTEXT* esys, const Parent& parent, ByteView public_area, const Duplicate& from) {
-  auto inner = sized<TPM2B_DATA>(from.inner_key.view());
-  const Undo wiped([&inner]() noexcept { wipe({reinterpret_cast<std::uint8_t*>(&inner), sizeof(inner)}); });
+KekBlob import_kek(ESYS_CONTEXT* esys, const Parent& parent, ByteView public_area, const ArrivedDuplicate& from) {
+  const Arrival arrival(from);
   const TPM2B_PUBLIC area = public_from(public_area);
-  const auto duplicate = sized<TPM2B_PRIVATE>(from.blob);
-  const TPM2B_ENCRYPTED_SECRET seed = seed_from(from.seed);
-  const TPMT_SYM_DEF_OBJECT symmetric = inner_wrap(from.inner_key.size());
   TPM2B_PRIVATE* raw = nullptr;
   with_policy(esys, parent, {TpmCommand::import, "TPM2_Import"}, [&](ESYS_TR policy) {
     SaltedSession bus(esys, parent.key);
     const TSS2_RC code = Esys_Import(esys, parent.key, policy, bus.for_command(TPM2_CC_Import, Use::last), ESYS_TR_NONE,
-                                     &inner, &area, &duplicate, &seed, &symmetric, &raw);
+                                     &arrival.inner, &area, &arrival.blob, &arrival.seed, &arrival.symmetric, &raw);
     if (code == TSS2_RC_SUCCESS) bus.ended();
+    check_arrival(esys, code);
     return code;
   });
   const Returned<TPM2B_PRIVATE> private_area(raw);

@@ -37,14 +37,22 @@ struct Duplicate {
   Bytes seed;        // of the outer wrap, encrypted to the new parent
   Secret inner_key;  // 32 or 16 bytes, AES in CFB mode
 };
+// The same on its way, from whoever sent it: nothing about it is known.
+struct ArrivedDuplicate {
+  ByteView blob, seed;
+  const Secret& inner_key;
+};
+inline ArrivedDuplicate arrived(const Duplicate& made) { return {made.blob, made.seed, made.inner_key}; }
 struct NewParent {
-  Bytes public_area;
-  ByteView approval;
+  ByteView public_area;
+  std::uint64_t trust_epoch;  // of the KEK
+  ByteView approval;          // for that epoch
 };
 // Towards a parent that the authority approved for the KEK's epoch; both ends of the inner key's way are encrypted.
 Duplicate duplicate_kek(ESYS_CONTEXT* esys, const Parent& parent, ESYS_TR kek, const NewParent& to);
 
-// What the new parent's TPM does with it; gives the blob to store.
-KekBlob import_kek(ESYS_CONTEXT* esys, const Parent& parent, ByteView public_area, const Duplicate& from);
+// What the new parent's TPM does with it; gives the blob to store. errc::sealed_out; errc::wrong_key when the duplicate
+// was made for another TPM or is not as it was made, the public area included.
+KekBlob import_kek(ESYS_CONTEXT* esys, const Parent& parent, ByteView public_area, const ArrivedDuplicate& from);
 
 }  // namespace volcrypt::keys::tpm

@@ -96,7 +96,7 @@ PolicySession duplication_session(ESYS_CONTEXT* esys, const Approvals& approvals
                                      TPM2_NO),
         "TPM2_PolicyDuplicationSelect", "the new parent");
   authorize(esys, session.get(), approvals.authority_public,
-            {policy_duplication_select(target.parent_name), kek_reference(approvals.cluster, approvals.trust_epoch),
+            {policy_duplication_select(target.parent_name), kek_reference(approvals.cluster, target.trust_epoch),
              target.approval});
   return session;
 }

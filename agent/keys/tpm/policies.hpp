@@ -16,7 +16,8 @@ PolicySession storage_key_session(ESYS_CONTEXT* esys, const Approvals& approvals
 struct DuplicationTarget {
   ByteView kek_name;
   ByteView parent_name;
-  ByteView approval;  // the authority's signature (DER) over dup(parent) and kekRef(cluster, epoch)
+  std::uint64_t trust_epoch;  // of the KEK
+  ByteView approval;          // the authority's signature (DER) over dup(parent) and kekRef(cluster, epoch)
 };
 // Authorises TPM2_Duplicate of the KEK towards the one parent. errc::bad_signature when the approval is for another.
 PolicySession duplication_session(ESYS_CONTEXT* esys, const Approvals& approvals, const DuplicationTarget& target);

@@ -1,7 +1,6 @@
 // TpmKekStore's part in who this node is: its keys in the TPM, made once and found again, and the approvals it adopts.
 // KEKs are in tpm_kek_store.cpp.
-#include "agent/keys/p256.hpp"
-#include "agent/keys/recovery.hpp"
+#include "agent/keys/authority.hpp"
 #include "agent/keys/tpm/attestation.hpp"
 #include "agent/keys/tpm/capabilities.hpp"
 #include "agent/keys/tpm/node_document.hpp"
@@ -40,24 +39,6 @@ NodeDocument make_node_keys(ESYS_CONTEXT* esys, const TpmFacts& facts, const Tpm
   made.identity.endorsement_key = endorsement_public(esys);
   made.identity.maker = facts.printed();
   return made;
-}
-
-void require_signature(const Approvals& approvals, const Digest& policy, const Digest& reference, ByteView signature,
-                       const std::string& what) {
-  if (p256_verify(p256_point_from_der(approvals.authority_public), approval_message(policy, reference), signature))
-    return;
-  throw Error(errc::bad_signature, {"adopt", what, "It is not signed by the cluster's authority for this node."});
-}
-
-void require_boot_state(const Approvals& approvals, const Approvals::BootState& state) {
-  if (state.pcr_digest.size() != (approvals.pcrs.empty() ? 0U : 32U)) {
-    throw Error(errc::invalid_argument, {"adopt", "a boot state", "Its digest does not fit the bound PCRs."});
-  }
-  const Digest node = node_reference(approvals.cluster, approvals.node);
-  const auto policy = [&](TpmCommand command) { return boot_state_policy(approvals.pcrs, state.pcr_digest, command); };
-  require_signature(approvals, policy(TpmCommand::create), node, state.create, "a boot state (create)");
-  require_signature(approvals, policy(TpmCommand::load), node, state.load, "a boot state (load)");
-  require_signature(approvals, policy(TpmCommand::import), node, state.import, "a boot state (import)");
 }
 
 }  // namespace
@@ -120,14 +101,11 @@ void TpmKekStore::adopt(const Approvals& approvals) {
     throw Error(errc::bad_signature, {"adopt", "approvals of another authority, cluster or node",
                                       "This node's storage key obeys only those that it was made for."});
   }
-  recovery_point_of(approvals.recovery_public);  // its form
-  require_signature(approvals, policy_duplication_select(tpm_name(approvals.recovery_public)),
-                    kek_reference(approvals.cluster, approvals.trust_epoch), approvals.recovery_approval,
-                    "the recovery key's approval");
-  if (approvals.boot_states.empty() || approvals.boot_states.size() > 16) {
-    throw Error(errc::invalid_argument, {"adopt", "approvals", "They must hold 1 to 16 boot states."});
+  const auto document = read_node_document(files_);
+  if (!document) {
+    throw Error(errc::wrong_state, {"adopt", "approvals", "This node has no keys yet: ask for its identity first."});
   }
-  for (const Approvals::BootState& state : approvals.boot_states) require_boot_state(approvals, state);
+  check_approvals(approvals, Protection::tpm, document->identity.storage_key);
   files_.save(approvals);
 }
 

@@ -4,14 +4,13 @@
 #include "agent/keys/tpm/tpm_kek_store.hpp"
 
 #include "agent/keys/dek_wrap.hpp"
-#include "agent/keys/recovery.hpp"
 #include "agent/keys/tpm/attestation.hpp"
 #include "agent/keys/tpm/boot_state.hpp"
 #include "agent/keys/tpm/capabilities.hpp"
 #include "agent/keys/tpm/kek_object.hpp"
-#include "agent/keys/tpm/policies.hpp"
 #include "agent/keys/tpm/scrub.hpp"
 #include "agent/keys/tpm/storage_key.hpp"
+#include "agent/keys/tpm/stored_kek.hpp"
 #include "agent/keys/tpm/tpm_hmac.hpp"
 #include "agent/keys/tpm/tpm_kek_connection.hpp"
 #include "agent/keys/tpm_digests.hpp"
@@ -25,32 +24,6 @@ using namespace tpm;
 namespace {
 
 std::string generation_text(Generation generation) { return "KEK generation " + std::to_string(generation); }
-
-Digest birth_purpose(const Approvals& approvals, Generation generation) {
-  return Canonical("volcrypt kek birth v1").add(approvals.cluster).add(generation).add(approvals.trust_epoch).sha256();
-}
-
-void require_form(const KekRecord& record, const Approvals& approvals) {
-  const Bytes authority = authority_name(approvals.authority_public);
-  require_kek_form(record.public_area, kek_policy(authority, approvals.cluster, record.trust_epoch));
-}
-
-// Loads a stored KEK. A blob that fails its integrity under the very storage key that the KEK was made under is not a
-// sign of a cleared TPM: the file holds another KEK's blob, or an altered one.
-Transient load_stored(ESYS_CONTEXT* esys, const Parent& parent, const StoredKek& stored, ByteView name) {
-  require_form(stored.record, parent.approvals);
-  try {
-    return load_kek(esys, parent, {stored.record.public_area, stored.blob}, name);
-  } catch (const Error& error) {
-    if (error.code() != errc::tpm_cleared || stored.record.birth.empty()) throw;
-    if (birth_parent(stored.record.birth) != reported_name(esys, parent.key)) throw;
-  }
-  throw Error(errc::impostor_kek,
-              {"load", generation_text(stored.record.generation),
-               "Its file was replaced or altered while the TPM is the same: restore the file, or open "
-               "the volumes with the recovery key (`volcryptctl recovery open --device DEVICE --bundle FILE "
-               "--recovery-file FILE`)."});
-}
 
 // The TPM lost what we had loaded (reset, suspend, a stranger's flush): loading again helps. An answer that fails its
 // authentication is not of this kind.
@@ -92,10 +65,11 @@ KekRecord TpmKekStore::create(Generation generation) {
     open_storage_key(connection);
     connection.drop_kek();
     const Parent parent{connection.storage.get(), approvals};
-    const Digest purpose = birth_purpose(approvals, generation);
+    const Digest purpose = birth_purpose(approvals.cluster, generation, approvals.trust_epoch);
     const NewKek born = create_kek(connection.esys(), parent, purpose);
     StoredKek stored;
     stored.blob = born.blob.private_area;
+    stored.parent = reported_name(connection.esys(), connection.storage.get());
     stored.record = {generation, Protection::tpm,      tpm_name(born.blob.public_area), born.blob.public_area,
                      {},         approvals.trust_epoch};
     require_form(stored.record, approvals);
@@ -147,33 +121,6 @@ std::vector<Secret> TpmKekStore::hmacs(const StoredKek& stored, const std::vecto
     }
     scrub(esys);
     return results;
-  });
-}
-
-RecoveryBlob TpmKekStore::duplicate_to_recovery(const KekRecord& record) {
-  const Approvals approvals = files_.get_approvals();
-  const StoredKek stored = files_.get(record.generation);
-  if (stored.record.trust_epoch != approvals.trust_epoch) {
-    throw Error(errc::wrong_state, {"duplicate", generation_text(record.generation) + " of an older trust epoch",
-                                    "Rotate: a KEK of the present epoch can be duplicated."});
-  }
-  return run([&](Connection& connection) {
-    open_storage_key(connection);
-    connection.drop_kek();
-    const Parent parent{connection.storage.get(), approvals};
-    const Transient kek = load_stored(connection.esys(), parent, stored, record.name);
-    const Duplicate duplicate =
-        duplicate_kek(connection.esys(), parent, kek.get(), {approvals.recovery_public, approvals.recovery_approval});
-    RecoveryBlob blob;
-    blob.generation = record.generation;
-    blob.protection = Protection::tpm;
-    blob.name = record.name;
-    blob.duplicate = duplicate.blob;
-    blob.public_area = stored.record.public_area;
-    blob.seed = duplicate.seed;
-    blob.inner_key = seal_inner_key(recovery_point_of(approvals.recovery_public), approvals.cluster, record.generation,
-                                    record.name, duplicate.inner_key);
-    return blob;
   });
 }
 

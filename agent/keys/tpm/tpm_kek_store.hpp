@@ -15,6 +15,11 @@
 
 namespace volcrypt::keys {
 
+namespace tpm {
+struct Duplicate;
+struct NewParent;
+}  // namespace tpm
+
 struct TpmStoreOptions {
   std::string tcti = "device:/dev/tpmrm0";
   std::filesystem::path directory;          // of KekFiles
@@ -37,6 +42,8 @@ class TpmKekStore : public KekStore {
   void adopt(const Approvals& approvals) override;
   KekRecord create(Generation generation) override;
   RecoveryBlob duplicate_to_recovery(const KekRecord& record) override;
+  KekTransfer duplicate_to(const KekRecord& record, const Peer& peer) override;
+  void import(const KekTransfer& transfer, const std::vector<Bytes>& attestation_keys) override;
   Digest prove(const KekRecord& record, const Digest& nonce) override;
   std::vector<KekRecord> held() const override;
   std::vector<Generation> kept() const override { return files_.generations(); }
@@ -58,6 +65,8 @@ class TpmKekStore : public KekStore {
   template <class Call>
   auto run(Call call);
   void open_storage_key(Connection& connection);
+  tpm::Duplicate duplicate(const StoredKek& stored, const Approvals& approvals, ByteView name,
+                           const tpm::NewParent& to);
   std::vector<Secret> hmacs(const StoredKek& stored, const std::vector<Digest>& inputs);
   std::vector<Secret> group_hmacs(const StoredKek& stored, const std::vector<Uuid>& groups);
 
