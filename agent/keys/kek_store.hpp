@@ -64,6 +64,18 @@ struct DuplicationApproval {
   Bytes signature;  // TPM: over dup(storage key) for kekRef(cluster, epoch); software: over canonical
 };
 
+// Asked of a node that wants to be a member (join_proof.hpp); nothing of it is secret.
+struct JoinChallenge {
+  Digest nonce{};         // of this question
+  Bytes credential;       // TPM: TPM2B_ID_OBJECT's content; software: box to the storage key
+  Bytes credential_seed;  // TPM: TPM2B_ENCRYPTED_SECRET's content; software: empty
+};
+struct JoinProof {
+  Secret secret{0};  // what the credential or the box held
+  Bytes statement;   // TPM: TPMS_ATTEST of TPM2_Certify for the storage key; software: empty
+  Bytes signature;   // over it by the attestation key, ECDSA with SHA-256 in DER; software: empty
+};
+
 // What the authority gave this node; part of the membership document. All are signatures by the authority's key.
 struct Approvals {
   Bytes authority_public;  // SubjectPublicKeyInfo DER of the P-256 authority key
@@ -112,6 +124,9 @@ class KekStore {
   // Makes this node's keys (once; the same request again is a no-op) and says who it is. Needs no approvals. May take
   // seconds. Another request replaces binding and approvals while no KEK was ever made; then it throws wrong_state.
   virtual NodeIdentity identity(const IdentityRequest& request) = 0;
+  // Proves that the identity's keys are this node's. Needs no approvals. errc::wrong_key when the challenge is for
+  // another node. Changes nothing.
+  virtual JoinProof answer(const JoinChallenge& challenge) = 0;
   // Checks the signatures and forms, stores them durably. Throws errc::bad_signature, errc::too_old (older epoch).
   virtual void adopt(const Approvals& approvals) = 0;
 

@@ -10,6 +10,7 @@
 #include "agent/keys/authority.hpp"
 #include "agent/keys/box.hpp"
 #include "agent/keys/dek_wrap.hpp"
+#include "agent/keys/join_proof.hpp"
 #include "agent/keys/node_key.hpp"
 #include "agent/keys/recovery.hpp"
 #include "agent/keys/symmetric.hpp"
@@ -97,6 +98,10 @@ NodeIdentity SoftwareKekStore::identity(const IdentityRequest& request) {
   std::optional<P256Pair> key = open_node_key(files_.file("node-key"), node_key_lock_);
   if (!key) key = make_node_key(files_.file("node-key"), node_key_lock_);
   return {Protection::software, std::move(key->point), {}, {}, "software"};
+}
+
+JoinProof SoftwareKekStore::answer(const JoinChallenge& challenge) {
+  return {open_join_box(node_scalar(), challenge), {}, {}};
 }
 
 void SoftwareKekStore::adopt(const Approvals& approvals) {

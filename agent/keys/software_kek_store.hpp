@@ -24,6 +24,7 @@ class SoftwareKekStore final : public KekStore {
 
   Protection protection() const override { return Protection::software; }
   NodeIdentity identity(const IdentityRequest& request) override;
+  JoinProof answer(const JoinChallenge& challenge) override;
   void adopt(const Approvals& approvals) override;
   KekRecord create(Generation generation) override;
   RecoveryBlob duplicate_to_recovery(const KekRecord& record) override;

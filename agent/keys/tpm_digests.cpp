@@ -144,6 +144,22 @@ Bytes recovery_point_of(ByteView public_area) {
   return *point;
 }
 
+EndorsementPublic endorsement_public_of(ByteView public_area) {
+  const Bytes policy = from_hex(endorsement_policy);
+  const auto ecc = [&](ByteView point) { return ecc_storage(endorsement_key_attributes, point, policy); };
+  const auto rsa = [&](ByteView modulus) { return rsa_storage(endorsement_key_attributes, modulus, policy); };
+  if (is_ecc_form(public_area, ecc)) return {*trailing_point(public_area), {}};
+  if (!is_rsa_form(public_area, rsa)) unsuitable("the node's endorsement key");
+  const ByteView modulus = public_area.last(rsa_bytes);
+  return {{}, Bytes(modulus.begin(), modulus.end())};
+}
+
+Bytes attestation_point_of(ByteView public_area) {
+  if (!is_ecc_form(public_area, [](ByteView point) { return attestation_public_area(point); }))
+    unsuitable("the node's attestation key");
+  return *trailing_point(public_area);
+}
+
 Digest kek_reference(const Uuid& cluster, std::uint64_t trust_epoch) {
   return Canonical("volcrypt kek duplication v1").add(cluster).add(trust_epoch).sha256();
 }
@@ -237,14 +253,8 @@ void require_approvable(const NodeIdentity& identity, ByteView authority_name, c
       !is_rsa_form(storage, [&](ByteView modulus) { return storage_rsa_public_area(modulus, policy); })) {
     unsuitable("the node's storage key");
   }
-  if (!is_ecc_form(identity.attestation_key, [](ByteView point) { return attestation_public_area(point); })) {
-    unsuitable("the node's attestation key");
-  }
-  const Bytes secret_policy = from_hex(endorsement_policy);
-  const ByteView endorsement = identity.endorsement_key;
-  const auto ecc = [&](ByteView point) { return ecc_storage(endorsement_key_attributes, point, secret_policy); };
-  const auto rsa = [&](ByteView modulus) { return rsa_storage(endorsement_key_attributes, modulus, secret_policy); };
-  if (!is_ecc_form(endorsement, ecc) && !is_rsa_form(endorsement, rsa)) unsuitable("the node's endorsement key");
+  attestation_point_of(identity.attestation_key);
+  endorsement_public_of(identity.endorsement_key);
 }
 
 }  // namespace volcrypt::keys

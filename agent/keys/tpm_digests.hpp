@@ -50,6 +50,16 @@ Bytes kek_public_area(const Digest& unique, const Digest& policy);  // unique = 
 // The 65-byte point of a recovery_public_area (nothing else passes, errc::invalid_argument).
 Bytes recovery_point_of(ByteView public_area);
 
+// The key inside an endorsement key's public area of a default template, ECC P-256 or RSA-2048; the other member is
+// empty. errc::tpm_unsuitable for any other form.
+struct EndorsementPublic {
+  Bytes point;    // 65 bytes
+  Bytes modulus;  // 256 bytes; the exponent is 65537
+};
+EndorsementPublic endorsement_public_of(ByteView public_area);
+// The point of an attestation_public_area; errc::tpm_unsuitable for any other form.
+Bytes attestation_point_of(ByteView public_area);
+
 // What policies refer to.
 Digest kek_reference(const Uuid& cluster,
                      std::uint64_t trust_epoch);               // SHA256(canonical("volcrypt kek duplication v1", ..))

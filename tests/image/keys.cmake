@@ -1,7 +1,7 @@
 # Image tests of agent/keys: real files, no TPM.
 volcrypt_test(NAME keys_software_store TIER image
               SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_software_store.cpp
-                      ${CMAKE_SOURCE_DIR}/tests/support/kek_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_replaced_files.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_travels.cpp
+                      ${CMAKE_SOURCE_DIR}/tests/support/kek_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_replaced_files.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_travels.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_join.cpp
               LIBS volcrypt_keys)
 volcrypt_test(NAME keys_wipe UNTHREADED TIER image
               SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_wipe.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp

@@ -72,6 +72,11 @@ void kek_for_another_node_or_altered_anywhere_is_refused_and_leaves_nothing(cons
 void kek_of_another_cluster_is_refused(const KekNodeMaker& maker);
 void kek_that_is_not_the_recorded_one_is_not_sent(const KekNodeMaker& maker);
 
+// The checks of kek_join.cpp.
+void node_proves_the_keys_it_claims(const KekNodeMaker& maker);
+void proof_for_another_question_node_or_key_is_refused(const KekNodeMaker& maker);
+void proof_or_question_that_was_altered_anywhere_is_refused(const KekNodeMaker& maker);
+
 // The checks of kek_replaced_files.cpp.
 void record_with_another_name_is_an_impostor(const KekNodeMaker& maker);
 void blob_cut_or_changed_at_any_byte_is_refused_and_breaks_nothing_else(const KekNodeMaker& maker);

@@ -281,6 +281,9 @@ constexpr Named checks[] = {
     VOLCRYPT_CHECK(kek_for_another_node_or_altered_anywhere_is_refused_and_leaves_nothing),
     VOLCRYPT_CHECK(kek_of_another_cluster_is_refused),
     VOLCRYPT_CHECK(kek_that_is_not_the_recorded_one_is_not_sent),
+    VOLCRYPT_CHECK(node_proves_the_keys_it_claims),
+    VOLCRYPT_CHECK(proof_for_another_question_node_or_key_is_refused),
+    VOLCRYPT_CHECK(proof_or_question_that_was_altered_anywhere_is_refused),
 };
 #undef VOLCRYPT_CHECK
 

@@ -14,9 +14,10 @@ volcrypt_test(NAME tpm_slots UNTHREADED TIER tpm SOURCES tpm_slots.cpp ${CMAKE_S
 volcrypt_test(NAME tpm_pcr_race UNTHREADED TIER tpm SOURCES tpm_pcr_race.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support}
               LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_conformance UNTHREADED TIER tpm
-              SOURCES tpm_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_replaced_files.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_travels.cpp ${tpm_support} LIBS volcrypt_tpm)
+              SOURCES tpm_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_conformance.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_replaced_files.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_travels.cpp ${CMAKE_SOURCE_DIR}/tests/support/kek_join.cpp ${tpm_support} LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_distribution UNTHREADED TIER tpm
               SOURCES tpm_distribution.cpp ${CMAKE_SOURCE_DIR}/tests/support/tcti_proxy.cpp ${tpm_support} LIBS volcrypt_tpm)
+volcrypt_test(NAME tpm_join UNTHREADED TIER tpm SOURCES tpm_join.cpp ${tpm_support} LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_wipe UNTHREADED TIER tpm SOURCES tpm_wipe.cpp ${CMAKE_SOURCE_DIR}/tests/support/memory_search.cpp ${tpm_support}
               LIBS volcrypt_tpm)
 volcrypt_test(NAME tpm_soak UNTHREADED TIER tpm SOURCES tpm_soak.cpp ${tpm_support} LIBS volcrypt_tpm)

@@ -27,6 +27,7 @@ class LateStore : public KekStore {
   void adopt(const Approvals&) override { unexpected(); }
   KekRecord create(Generation) override { unexpected(); }
   RecoveryBlob duplicate_to_recovery(const KekRecord&) override { unexpected(); }
+  JoinProof answer(const JoinChallenge&) override { unexpected(); }
   KekTransfer duplicate_to(const KekRecord&, const Peer&) override { unexpected(); }
   void import(const KekTransfer&, const std::vector<Bytes>&) override { unexpected(); }
   Digest prove(const KekRecord&, const Digest&) override { unexpected(); }

@@ -9,6 +9,7 @@
 #include "agent/keys/p256.hpp"
 #include "agent/keys/tpm/tpm_bytes.hpp"
 #include "agent/keys/tpm/tpm_context.hpp"
+#include "agent/keys/tpm/tpm_session.hpp"
 #include "agent/keys/tpm/tss_error.hpp"
 #include "agent/keys/tpm_digests.hpp"
 #include "dmtarget/canonical.hpp"
@@ -86,6 +87,13 @@ AttestationKey make_primary(ESYS_CONTEXT* esys, ESYS_TR hierarchy, const TPM2B_P
   return key;
 }
 
+AttestationKey make_endorsement_primary(ESYS_CONTEXT* esys) {
+  const auto indices = handles_of(esys, TPM2_NV_INDEX_FIRST);
+  const bool rsa = std::find(indices.begin(), indices.end(), rsa_certificate) != indices.end();
+  return make_primary(esys, ESYS_TR_RH_ENDORSEMENT, endorsement_template(rsa ? TPM2_ALG_RSA : TPM2_ALG_ECC),
+                      "the endorsement key");
+}
+
 [[noreturn]] void refuse(const std::string& reason) {
   throw Error(errc::impostor_kek, {"accept", "a KEK's birth certificate", "It " + reason + "."});
 }
@@ -96,12 +104,49 @@ AttestationKey make_attestation_key(ESYS_CONTEXT* esys) {
   return make_primary(esys, ESYS_TR_RH_OWNER, attestation_template(), "the attestation key");
 }
 
-Bytes endorsement_public(ESYS_CONTEXT* esys) {
-  const auto indices = handles_of(esys, TPM2_NV_INDEX_FIRST);
-  const bool rsa = std::find(indices.begin(), indices.end(), rsa_certificate) != indices.end();
-  return make_primary(esys, ESYS_TR_RH_ENDORSEMENT, endorsement_template(rsa ? TPM2_ALG_RSA : TPM2_ALG_ECC),
-                      "the endorsement key")
-      .public_area;
+Bytes endorsement_public(ESYS_CONTEXT* esys) { return make_endorsement_primary(esys).public_area; }
+
+Transient make_endorsement_key(ESYS_CONTEXT* esys) { return std::move(make_endorsement_primary(esys).object); }
+
+Secret activate_credential(ESYS_CONTEXT* esys, const AttestationKey& attestation_key, ByteView blob, ByteView seed) {
+  const Error for_another(errc::wrong_key, {"answer", "a question to a node that wants to join",
+                                            "It was made for another node's keys: ask with this node's identity."});
+  TPM2B_ID_OBJECT credential{};
+  if (blob.size() > sizeof(credential.credential)) throw Error(for_another);
+  credential.size = static_cast<UINT16>(blob.size());
+  std::copy(blob.begin(), blob.end(), credential.credential);
+  TPM2B_ENCRYPTED_SECRET encrypted{};
+  if (seed.size() > sizeof(encrypted.secret)) throw Error(for_another);
+  encrypted.size = static_cast<UINT16>(seed.size());
+  std::copy(seed.begin(), seed.end(), encrypted.secret);
+
+  const Transient endorsement = make_endorsement_key(esys);
+  PolicySession policy(esys);
+  check(Esys_PolicySecret(esys, ESYS_TR_RH_ENDORSEMENT, policy.get(), ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                          nullptr, nullptr, nullptr, 0, nullptr, nullptr),
+        "TPM2_PolicySecret", "the endorsement key");
+  TPM2B_DIGEST* raw = nullptr;
+  const TSS2_RC code = Esys_ActivateCredential(esys, attestation_key.object.get(), endorsement.get(), ESYS_TR_PASSWORD,
+                                               policy.get(), ESYS_TR_NONE, &credential, &encrypted, &raw);
+  if (is_refused_parameter(code)) throw Error(for_another);
+  check(code, "TPM2_ActivateCredential", "the attestation key");
+  policy.ended();
+  const Wiped<TPM2B_DIGEST> secret(raw);
+  return Secret::copy_of({secret->buffer, secret->size});
+}
+
+Certified certify_key(ESYS_CONTEXT* esys, ESYS_TR key, const AttestationKey& attestation_key, const Digest& nonce) {
+  const auto outside = sized<TPM2B_DATA>(nonce);
+  TPMT_SIG_SCHEME scheme{};
+  scheme.scheme = TPM2_ALG_NULL;  // the key's own
+  TPM2B_ATTEST* raw_attest = nullptr;
+  TPMT_SIGNATURE* raw_signature = nullptr;
+  check(Esys_Certify(esys, key, attestation_key.object.get(), ESYS_TR_PASSWORD, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                     &outside, &scheme, &raw_attest, &raw_signature),
+        "TPM2_Certify", "the storage key");
+  const Returned<TPM2B_ATTEST> attest(raw_attest);
+  const Returned<TPMT_SIGNATURE> signature(raw_signature);
+  return {Bytes(attest->attestationData, attest->attestationData + attest->size), der_from_signature(*signature)};
 }
 
 Bytes certify_birth(ESYS_CONTEXT* esys, ESYS_TR kek, const AttestationKey& attestation_key, const Creation& creation) {

@@ -19,6 +19,19 @@ AttestationKey make_attestation_key(ESYS_CONTEXT* esys);
 // (0x01C00002), else the P-256 one. Made and flushed; RSA may take seconds.
 Bytes endorsement_public(ESYS_CONTEXT* esys);
 
+// The same key, usable: for one activate_credential().
+Transient make_endorsement_key(ESYS_CONTEXT* esys);
+
+// What the credential holds, if it was made for this endorsement key and this attestation key (credential.hpp).
+// errc::wrong_key when it was made for others.
+Secret activate_credential(ESYS_CONTEXT* esys, const AttestationKey& attestation_key, ByteView blob, ByteView seed);
+
+// TPM2_Certify of a loaded key: TPMS_ATTEST with the nonce in it, and the attestation key's signature as DER.
+struct Certified {
+  Bytes statement, signature;
+};
+Certified certify_key(ESYS_CONTEXT* esys, ESYS_TR key, const AttestationKey& attestation_key, const Digest& nonce);
+
 // What TPM2_Create said of the KEK's creation.
 struct Creation {
   Returned<TPM2B_CREATION_DATA> data;

@@ -68,8 +68,7 @@ TPMT_SYM_DEF_OBJECT inner_wrap(std::size_t key_bytes) {
 
 // Import's refusals that lie in what arrived. Sealed out is no such one: the policy speaks before parameters are read.
 void check_arrival(ESYS_CONTEXT* esys, TSS2_RC code) {
-  const bool refused_parameter = (code >> 12) == 0 && (code & 0xC0U) == (TPM2_RC_FMT1 | TPM2_RC_P);
-  if (refused_parameter || (bare(code) == rc::failure_mode && works(esys))) refuse_arrival();
+  if (is_refused_parameter(code) || (bare(code) == rc::failure_mode && works(esys))) refuse_arrival();
 }
 
 // Import's parameters. What is longer than any of its kind never reaches the TPM.

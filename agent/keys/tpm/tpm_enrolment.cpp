@@ -91,6 +91,21 @@ NodeIdentity TpmKekStore::identity(const IdentityRequest& request) {
   });
 }
 
+JoinProof TpmKekStore::answer(const JoinChallenge& challenge) {
+  return run([&](Connection& connection) {
+    open_storage_key(connection);
+    connection.drop_kek();
+    const AttestationKey attestation_key = make_attestation_key(connection.esys());
+    JoinProof proof;
+    proof.secret =
+        activate_credential(connection.esys(), attestation_key, challenge.credential, challenge.credential_seed);
+    Certified certified = certify_key(connection.esys(), connection.storage.get(), attestation_key, challenge.nonce);
+    proof.statement = std::move(certified.statement);
+    proof.signature = std::move(certified.signature);
+    return proof;
+  });
+}
+
 void TpmKekStore::adopt(const Approvals& approvals) {
   const auto binding = files_.binding();
   if (!binding) {

@@ -39,6 +39,7 @@ class TpmKekStore : public KekStore {
   // errc::tpm_unsuitable when the TPM lacks a command or fails its self-test. After TPM2_Clear it makes new keys, for
   // admission anew.
   NodeIdentity identity(const IdentityRequest& request) override;
+  JoinProof answer(const JoinChallenge& challenge) override;
   void adopt(const Approvals& approvals) override;
   KekRecord create(Generation generation) override;
   RecoveryBlob duplicate_to_recovery(const KekRecord& record) override;

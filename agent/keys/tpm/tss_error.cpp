@@ -82,6 +82,10 @@ TSS2_RC bare(TSS2_RC code) noexcept {
 
 bool is_warning(TSS2_RC code) noexcept { return (code & 0xF80) == 0x900; }
 
+bool is_refused_parameter(TSS2_RC code) noexcept {
+  return (code >> 12) == 0 && (code & (TPM2_RC_FMT1 | TPM2_RC_P)) == (TPM2_RC_FMT1 | TPM2_RC_P);
+}
+
 bool is_transport(TSS2_RC code) noexcept { return code != 0 && bare(code) == 0; }
 
 void check(TSS2_RC code, std::string_view command, std::string_view object) {

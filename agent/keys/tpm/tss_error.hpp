@@ -40,6 +40,8 @@ boost::system::error_code tss_code(TSS2_RC code) noexcept;
 TSS2_RC bare(TSS2_RC code) noexcept;
 // True for a bare code that is one of the TPM's warnings: busy, testing, out of slots. The same may succeed later.
 bool is_warning(TSS2_RC code) noexcept;
+// True when the TPM refused one of the command's parameters: something in what it was given, no state of its own.
+bool is_refused_parameter(TSS2_RC code) noexcept;
 // True when the code was not made by the TPM: transport, unmarshalling, response authentication. The ESYS_CONTEXT that
 // returned it answers every later call with BAD_SEQUENCE and must be opened again.
 bool is_transport(TSS2_RC code) noexcept;
