@@ -7,8 +7,10 @@
 #include <iterator>
 
 #include "agent/keys/authority.hpp"
+#include "agent/keys/box.hpp"
 #include "agent/keys/p256.hpp"
 #include "agent/keys/software_kek_store.hpp"
+#include "dmtarget/canonical.hpp"
 #include "dmtarget/error.hpp"
 #include "tests/support/kek_conformance.hpp"
 #include "tests/support/temporary_directory.hpp"
@@ -70,6 +72,32 @@ BOOST_AUTO_TEST_CASE(locked_node_key_opens_under_its_lock_only) {
   BOOST_TEST(equals(node.key(lock_of("lock with a newline\n")), key));
   BOOST_CHECK_EXCEPTION(node.key(lock_of("lock with a newline")), Error, because(errc::wrong_passphrase));
   BOOST_CHECK_EXCEPTION(node.key(std::nullopt), Error, because(errc::wrong_passphrase));
+}
+
+// Its sender may be a member and lie: a box proves nothing of what is in it.
+BOOST_AUTO_TEST_CASE(another_key_under_the_name_of_a_kek_is_an_impostor) {
+  Node node;
+  node.enroll(std::nullopt);
+  SoftwareKekStore store = node.store(std::nullopt);
+  const NodeIdentity identity = store.identity({node.authority.public_der(), node.cluster, node.id});
+  const Secret true_key = Secret::random(32);
+  KekTransfer transfer;
+  transfer.record = {2, Protection::software, software_kek_name(node.cluster, 2, true_key), {}, {}, 1};
+  const Bytes context = Canonical("volcrypt software kek transfer v1")
+                            .add(node.cluster)
+                            .add(node.id)
+                            .add(transfer.record.generation)
+                            .add(transfer.record.trust_epoch)
+                            .add(transfer.record.name)
+                            .bytes();
+  for (const std::size_t size : {32U, 31U, 64U, 1U}) {
+    transfer.duplicate = seal_box(identity.storage_key, context, Secret::random(size));
+    BOOST_CHECK_EXCEPTION(store.import(transfer, {}), Error, because(errc::impostor_kek));
+  }
+  BOOST_TEST(store.kept().size() == 1U);
+  transfer.duplicate = seal_box(identity.storage_key, context, true_key);
+  store.import(transfer, {});
+  BOOST_TEST(store.held().size() == 2U);
 }
 
 BOOST_AUTO_TEST_CASE(plain_node_key_is_put_under_a_lock_when_one_is_given) {

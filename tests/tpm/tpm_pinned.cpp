@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "agent/keys/tpm/policies.hpp"
+#include "agent/keys/tpm/stored_kek.hpp"
 #include "agent/keys/tpm/tpm_bytes.hpp"
 #include "agent/keys/tpm/tss_error.hpp"
 #include "agent/keys/tpm_digests.hpp"
@@ -38,8 +39,14 @@ tpm::StorageKey put_look_alike(StoreFixture& node, const Digest& policy) {
   return tpm::ensure_storage_key(context.esys(), tpm::StorageAlgorithm::ecc_p256, policy, pinned_handle);
 }
 
-// A KEK that the TPM makes under the node's storage key, with attributes of the caller's choice.
-StoredKek kek_with(StoreFixture& node, TPMA_OBJECT attributes) {
+// A KEK that the TPM makes under the node's storage key, with attributes of the caller's choice: as it would be stored
+// here, and on its way to this node itself. Its birth certificate is a true one.
+struct OddKek {
+  StoredKek stored;
+  KekTransfer transfer;
+};
+
+OddKek kek_with(StoreFixture& node, TPMA_OBJECT attributes) {
   const tpm::TpmContext context(node.tcti);
   ESYS_CONTEXT* const esys = context.esys();
   const tpm::OpenHandle storage = tpm::open_pinned(esys, {pinned_handle, node.identity.storage_key});
@@ -50,19 +57,33 @@ StoredKek kek_with(StoreFixture& node, TPMA_OBJECT attributes) {
   wanted.publicArea.objectAttributes = attributes;
   wanted.publicArea.unique.keyedHash.size = 0;
   const TPM2B_SENSITIVE_CREATE no_auth{};
-  const TPM2B_DATA no_info{};
+  const auto purpose = tpm::sized<TPM2B_DATA>(tpm::birth_purpose(node.approvals.cluster, 1, 1));
   const TPML_PCR_SELECTION no_pcrs{};
   TPM2B_PRIVATE* raw_private = nullptr;
   TPM2B_PUBLIC* raw_public = nullptr;
-  tpm::check(Esys_Create(esys, storage.get(), session.get(), ESYS_TR_NONE, ESYS_TR_NONE, &no_auth, &wanted, &no_info,
-                         &no_pcrs, &raw_private, &raw_public, nullptr, nullptr, nullptr),
+  TPM2B_CREATION_DATA* raw_data = nullptr;
+  TPM2B_DIGEST* raw_hash = nullptr;
+  TPMT_TK_CREATION* raw_ticket = nullptr;
+  tpm::check(Esys_Create(esys, storage.get(), session.get(), ESYS_TR_NONE, ESYS_TR_NONE, &no_auth, &wanted, &purpose,
+                         &no_pcrs, &raw_private, &raw_public, &raw_data, &raw_hash, &raw_ticket),
              "TPM2_Create", "a KEK of another form");
   const tpm::Returned<TPM2B_PRIVATE> private_area(raw_private);
   const tpm::Returned<TPM2B_PUBLIC> public_area(raw_public);
-  StoredKek made;
-  made.blob = tpm::content_of(*private_area);
-  made.record = {1, Protection::tpm, {}, tpm::public_area_of(*public_area), {}, 1};
-  made.record.name = tpm_name(made.record.public_area);
+  tpm::Creation creation;
+  creation.data.reset(raw_data);
+  creation.hash.reset(raw_hash);
+  creation.ticket.reset(raw_ticket);
+  OddKek made;
+  made.stored.blob = tpm::content_of(*private_area);
+  made.stored.record = {1, Protection::tpm, {}, tpm::public_area_of(*public_area), {}, 1};
+  made.stored.record.name = tpm_name(made.stored.record.public_area);
+  const tpm::Parent parent{storage.get(), node.approvals};
+  const tpm::Transient kek =
+      tpm::load_kek(esys, parent, {made.stored.record.public_area, made.stored.blob}, made.stored.record.name);
+  made.stored.record.birth = tpm::certify_birth(esys, kek.get(), tpm::make_attestation_key(esys), creation);
+  tpm::Duplicate sent = tpm::duplicate_kek(
+      esys, parent, kek.get(), {node.identity.storage_key, 1, node.approvals.duplication_approvals.front().signature});
+  made.transfer = {made.stored.record, std::move(sent.blob), std::move(sent.seed), std::move(sent.inner_key)};
   return made;
 }
 
@@ -130,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_kek_of_another_form_is_refused_even_when_its_name_is_on_r
   node.store->create(2);
   node.store->lock();
   const KekFiles files(node.options().directory);
-  const StoredKek good = kek_with(node, kek_attributes);
+  const StoredKek good = kek_with(node, kek_attributes).stored;
   files.file("kek-1").write(as_bytes(to_json(good)));
   node.restart();
   BOOST_CHECK_NO_THROW(node.store->prove(good.record, {}));  // shows that the form is what is refused below
@@ -138,7 +159,7 @@ BOOST_AUTO_TEST_CASE(a_kek_of_another_form_is_refused_even_when_its_name_is_on_r
                                   kek_attributes & ~static_cast<TPMA_OBJECT>(TPMA_OBJECT_NODA),
                                   kek_attributes & ~static_cast<TPMA_OBJECT>(TPMA_OBJECT_ENCRYPTEDDUPLICATION)}) {
     node.store->lock();
-    const StoredKek weak = kek_with(node, other);
+    const StoredKek weak = kek_with(node, other).stored;
     files.file("kek-1").write(as_bytes(to_json(weak)));
     node.restart();
     BOOST_CHECK_EXCEPTION(group_key(node), Error, is(errc::impostor_kek, "attributes"));
@@ -149,6 +170,24 @@ BOOST_AUTO_TEST_CASE(a_kek_of_another_form_is_refused_even_when_its_name_is_on_r
 }
 
 // tpm2-tss#1700: a chip that goes into failure mode at LoadExternal of our parent's public key; and its like.
+// What a member that turned against the others could make in its TPM, certify and send.
+BOOST_AUTO_TEST_CASE(a_kek_of_another_form_is_not_taken_over_whoever_certifies_it) {
+  StoreFixture node;
+  const std::vector<Bytes> members{node.identity.attestation_key};
+  node.store->lock();
+  for (const TPMA_OBJECT other : {kek_attributes & ~static_cast<TPMA_OBJECT>(TPMA_OBJECT_STCLEAR),
+                                  kek_attributes & ~static_cast<TPMA_OBJECT>(TPMA_OBJECT_NODA),
+                                  kek_attributes & ~static_cast<TPMA_OBJECT>(TPMA_OBJECT_ENCRYPTEDDUPLICATION)}) {
+    const OddKek weak = kek_with(node, other);
+    BOOST_CHECK_EXCEPTION(node.store->import(weak.transfer, members), Error, is(errc::impostor_kek, "attributes"));
+    node.store->lock();
+  }
+  BOOST_TEST(node.store->kept().empty());
+  const OddKek good = kek_with(node, kek_attributes);  // shows that the form is what was refused
+  node.store->import(good.transfer, members);
+  BOOST_CHECK_NO_THROW(node.store->prove(good.stored.record, {}));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_chip_that_fails_a_command_of_the_self_test_is_unsuitable_and_keeps_nothing, FreshNode) {
   struct Step {
     TPM2_CC command;
