@@ -3,6 +3,7 @@
 // unix socket; its functions may be called from the test's thread at any time.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
@@ -76,5 +77,15 @@ class TctiProxy {
   std::vector<Exchange> traffic_;
   std::thread thread_;
 };
+
+inline bool contains(const Bytes& text, ByteView word) {
+  return std::search(text.begin(), text.end(), word.begin(), word.end()) != text.end();
+}
+// In how many commands or answers the word stands.
+inline std::size_t appearances(const std::vector<TctiProxy::Exchange>& traffic, ByteView word) {
+  return static_cast<std::size_t>(std::count_if(traffic.begin(), traffic.end(), [&](const TctiProxy::Exchange& each) {
+    return contains(each.request, word) || contains(each.answer, word);
+  }));
+}
 
 }  // namespace volcrypt::test

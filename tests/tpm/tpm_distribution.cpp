@@ -72,16 +72,6 @@ struct TwoNodes : StoreFixture {
   KekRecord record;
 };
 
-bool contains(const Bytes& text, ByteView word) {
-  return std::search(text.begin(), text.end(), word.begin(), word.end()) != text.end();
-}
-
-std::size_t seen(const std::vector<TctiProxy::Exchange>& traffic, ByteView word) {
-  return static_cast<std::size_t>(std::count_if(traffic.begin(), traffic.end(), [&](const TctiProxy::Exchange& e) {
-    return contains(e.request, word) || contains(e.answer, word);
-  }));
-}
-
 std::size_t commands(const std::vector<TctiProxy::Exchange>& traffic, TPM2_CC command) {
   return static_cast<std::size_t>(
       std::count_if(traffic.begin(), traffic.end(), [&](const auto& e) { return e.command == command; }));
@@ -118,15 +108,15 @@ BOOST_FIXTURE_TEST_CASE(the_traffic_of_a_whole_distribution_holds_neither_the_ke
   BOOST_TEST(commands(received, TPM2_CC_Import) == 1U);
   for (const auto* traffic : {&sent, &received}) {
     for (const Secret* secret : {&kek.key, &kek.seed_value, &transfer.inner_key, &key}) {
-      BOOST_TEST(seen(*traffic, secret->view()) == 0U);
-      BOOST_TEST(seen(*traffic, secret->view().first(16)) == 0U);
+      BOOST_TEST(test::appearances(*traffic, secret->view()) == 0U);
+      BOOST_TEST(test::appearances(*traffic, secret->view().first(16)) == 0U);
     }
   }
   // The same search finds what is no secret.
-  BOOST_TEST(seen(sent, transfer.seed) == 1U);
-  BOOST_TEST(seen(received, transfer.seed) == 1U);
+  BOOST_TEST(test::appearances(sent, transfer.seed) == 1U);
+  BOOST_TEST(test::appearances(received, transfer.seed) == 1U);
   // Nor does what lies in a database open anything without the inner key.
-  BOOST_TEST(!contains(transfer.duplicate, kek.key.view()));
+  BOOST_TEST(!test::contains(transfer.duplicate, kek.key.view()));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_kek_that_no_member_s_tpm_bore_is_an_impostor, TwoNodes) {
