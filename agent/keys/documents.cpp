@@ -4,6 +4,8 @@
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "agent/keys/authority.hpp"
+
 namespace volcrypt::keys {
 namespace {
 
@@ -11,7 +13,6 @@ namespace json = boost::json;
 
 constexpr std::uint64_t version_now = 1;
 constexpr std::size_t limit = 64 * 1024;
-constexpr std::size_t most_boot_states = 16, most_epochs = 16;
 constexpr std::uint32_t pcr_count = 24;  // TPM 2.0 for PC clients
 
 json::string_view view(std::string_view text) { return {text.data(), text.size()}; }

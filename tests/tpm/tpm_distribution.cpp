@@ -115,7 +115,7 @@ BOOST_FIXTURE_TEST_CASE(the_traffic_of_a_whole_distribution_holds_neither_the_ke
   // The same search finds what is no secret.
   BOOST_TEST(test::appearances(sent, transfer.seed) == 1U);
   BOOST_TEST(test::appearances(received, transfer.seed) == 1U);
-  // Nor does what lies in a database open anything without the inner key.
+  // Nor does the blob, which may lie in a database, hold it in clear.
   BOOST_TEST(!test::contains(transfer.duplicate, kek.key.view()));
 }
 

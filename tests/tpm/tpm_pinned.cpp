@@ -169,7 +169,6 @@ BOOST_AUTO_TEST_CASE(a_kek_of_another_form_is_refused_even_when_its_name_is_on_r
   BOOST_CHECK_NO_THROW(node.store->group_keys(2, {group}));
 }
 
-// tpm2-tss#1700: a chip that goes into failure mode at LoadExternal of our parent's public key; and its like.
 // What a member that turned against the others could make in its TPM, certify and send.
 BOOST_AUTO_TEST_CASE(a_kek_of_another_form_is_not_taken_over_whoever_certifies_it) {
   StoreFixture node;
@@ -188,6 +187,7 @@ BOOST_AUTO_TEST_CASE(a_kek_of_another_form_is_not_taken_over_whoever_certifies_i
   BOOST_CHECK_NO_THROW(node.store->prove(good.stored.record, {}));
 }
 
+// tpm2-tss#1700: a chip that goes into failure mode at LoadExternal of our parent's public key; and its like.
 BOOST_FIXTURE_TEST_CASE(a_chip_that_fails_a_command_of_the_self_test_is_unsuitable_and_keeps_nothing, FreshNode) {
   struct Step {
     TPM2_CC command;

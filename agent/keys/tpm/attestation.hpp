@@ -1,7 +1,7 @@
 // The attestation key (restricted signing, derived anew from the owner seed when needed: no slot of NV space), the
-// public endorsement key, and the birth certificate of a KEK: TPM2_CertifyCreation by the attestation key says that the
-// object of this Name was made inside this TPM. The TPM's worker thread; checking needs no TPM. Source: TPM 2.0 Part 3
-// section 18.3; Part 2 section 10.12 (attestations); TCG EK Credential Profile 2.0 annex B.
+// endorsement key, and what they prove: that both are of this TPM, that a key is, and by the birth certificate that the
+// KEK of this Name was made in it. The TPM's worker thread; checking needs no TPM. Source: TPM 2.0 Part 3 sections 12.5
+// and 18.2, 18.3; Part 2 section 10.12 (attestations); TCG EK Credential Profile 2.0 annex B.
 #pragma once
 
 #include "agent/keys/tpm/tpm_object.hpp"

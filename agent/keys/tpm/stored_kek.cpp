@@ -26,7 +26,7 @@ Transient load_stored(ESYS_CONTEXT* esys, const Parent& parent, const StoredKek&
     if (error.code() != errc::tpm_cleared || stored.parent != reported_name(esys, parent.key)) throw;
   }
   throw Error(errc::impostor_kek,
-              {"load", "KEK generation " + std::to_string(stored.record.generation),
+              {"load", generation_text(stored.record.generation),
                "Its file was replaced or altered while the TPM is the same: restore the file, or open "
                "the volumes with the recovery key (`volcryptctl recovery open --device DEVICE --bundle FILE "
                "--recovery-file FILE`)."});

@@ -2,10 +2,15 @@
 // takes no ESYS_CONTEXT needs no TPM.
 #pragma once
 
+#include <string>
+
 #include "agent/keys/documents.hpp"
 #include "agent/keys/tpm/kek_object.hpp"
 
 namespace volcrypt::keys::tpm {
+
+// As errors name it.
+inline std::string generation_text(Generation generation) { return "KEK generation " + std::to_string(generation); }
 
 // What a KEK's birth certificate says it was made for.
 Digest birth_purpose(const Uuid& cluster, Generation generation, std::uint64_t trust_epoch);

@@ -18,8 +18,6 @@ using namespace tpm;
 
 namespace {
 
-std::string generation_text(Generation generation) { return "KEK generation " + std::to_string(generation); }
-
 [[noreturn]] void refuse_arrival(Generation generation, const std::string& reason) {
   throw Error(errc::impostor_kek, {"take over", generation_text(generation), reason});
 }

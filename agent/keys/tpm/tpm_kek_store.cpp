@@ -23,8 +23,6 @@ using namespace tpm;
 
 namespace {
 
-std::string generation_text(Generation generation) { return "KEK generation " + std::to_string(generation); }
-
 // The TPM lost what we had loaded (reset, suspend, a stranger's flush): loading again helps. An answer that fails its
 // authentication is not of this kind.
 bool lost_what_was_loaded(const Error& error) {
