@@ -1,7 +1,6 @@
 // What a device suggests for a volume on it, see describe_device in volume.hpp. Reads sysfs and ioctls, writes nothing.
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include <sys/sysmacros.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -9,6 +8,7 @@
 
 #include "dmtarget/block_file.hpp"
 #include "dmtarget/error.hpp"
+#include "dmtarget/sysfs.hpp"
 #include "dmtarget/volume.hpp"
 
 namespace volcrypt::dm {
@@ -18,8 +18,7 @@ constexpr std::uint64_t least_data = 1 << 20;  // bytes behind the data offset
 
 // A partition has no queue of its own: its drive's is one directory up.
 bool is_rotational(dev_t device) {
-  std::filesystem::path node =
-      "/sys/dev/block/" + std::to_string(::gnu_dev_major(device)) + ":" + std::to_string(::gnu_dev_minor(device));
+  const std::filesystem::path node = sysfs_directory(device);
   std::error_code ignored;
   std::filesystem::path whole = std::filesystem::canonical(node, ignored);
   for (const std::filesystem::path& place : {whole, whole.parent_path()}) {

@@ -14,15 +14,12 @@
 #include "dmtarget/header_copies.hpp"
 #include "dmtarget/name.hpp"
 #include "dmtarget/signatures.hpp"
+#include "dmtarget/sysfs.hpp"
 
 namespace volcrypt::dm {
 namespace {
 
 constexpr std::size_t looked_at = 1 << 20;  // bytes at each end that must be zero
-
-std::string numbers_of(dev_t device) {
-  return std::to_string(::gnu_dev_major(device)) + ":" + std::to_string(::gnu_dev_minor(device));
-}
 
 [[noreturn]] void busy(const std::string& device, const std::string& why) {
   throw Error(errc::device_busy, {"use", device, why + " Nothing was changed."});
@@ -43,7 +40,7 @@ std::optional<std::string> mount_point_of(dev_t device) {
 }
 
 std::optional<std::string> holder_of(dev_t device) {
-  const std::string directory = "/sys/dev/block/" + numbers_of(device) + "/holders";
+  const std::string directory = sysfs_directory(device) + "/holders";
   std::error_code failure;
   const std::filesystem::directory_iterator holders(directory, failure);
   if (failure == std::errc::no_such_file_or_directory) return std::nullopt;  // a plain file has none

@@ -1,13 +1,17 @@
 // Live mappings by means of dm tasks, see mapper.hpp.
 #include "dmtarget/mapper.hpp"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <chrono>
+#include <fstream>
 #include <thread>
 
 #include "dmtarget/error.hpp"
 #include "dmtarget/handle.hpp"
 #include "dmtarget/name.hpp"
+#include "dmtarget/sysfs.hpp"
 #include "dmtarget/task.hpp"
 
 namespace volcrypt::dm {
@@ -54,26 +58,39 @@ std::optional<Mapping> describe_if_there(const std::string& name) {
   }
 }
 
-// False when there was nothing to remove.
-bool request_removal(const std::string& name) {
+// Gives the mapping's device; empty when there was nothing to remove.
+std::optional<dev_t> request_removal(const std::string& name) {
+  const std::optional<KernelState> state = query(name);
+  if (!state) return std::nullopt;
   try {
     Task task(Verb::remove, name);
     task.when_unused().run();
-    return true;
+    return state->device;
   } catch (const Error& error) {
-    if (is_absence(error)) return false;
+    if (is_absence(error)) return std::nullopt;
     throw;
   }
 }
 
+// Of a mapping whose last user let go the kernel takes the name away first, then lets go of the drive below and of the
+// key, and at last takes the block device away. On the way its name cannot be read there any more; that of
+// another mapping which got the same numbers can.
+bool is_being_taken_down(dev_t device) {
+  if (::access((sysfs_directory(device) + "/dm").c_str(), F_OK) != 0) return false;
+  std::string line;
+  return !std::getline(std::ifstream(sysfs_directory(device) + "/dm/name"), line);
+}
+
+bool is_gone(const std::string& name, dev_t device) { return !query(name) && !is_being_taken_down(device); }
+
 // udev's probes hold a device for some milliseconds after a change, so "in use" is looked at again for half a second.
-bool is_gone_soon(const std::string& name) {
+bool is_gone_soon(const std::string& name, dev_t device) {
   using namespace std::chrono_literals;
   for (int look = 0; look < 10; ++look) {
-    if (!query(name)) return true;
+    if (is_gone(name, device)) return true;
     std::this_thread::sleep_for(50ms);
   }
-  return !query(name);
+  return is_gone(name, device);
 }
 
 // Swaps in a table that answers everything with an I/O error, so that whoever waits on a dead path comes back.
@@ -138,25 +155,26 @@ void rename(const std::string& from, const std::string& to) {
 }
 
 Removal remove_mapping(const std::string& name) {
-  if (!request_removal(name)) return Removal::was_absent;
-  return is_gone_soon(name) ? Removal::removed : Removal::deferred;
+  const std::optional<dev_t> device = request_removal(name);
+  if (!device) return Removal::was_absent;
+  return is_gone_soon(name, *device) ? Removal::removed : Removal::deferred;
 }
 
 // The removal is asked for first: should the swap never come back (I/O of ours that the device below neither answers
 // nor refuses), the mapping still goes with its last user.
 Removal remove_dead_mapping(const std::string& name) {
-  if (!request_removal(name)) return Removal::was_absent;
-  std::optional<Mapping> mapping = find_mapping(name);
-  if (!mapping) return Removal::removed;
+  const std::optional<dev_t> device = request_removal(name);
+  if (!device) return Removal::was_absent;
+  const std::optional<Mapping> mapping = find_mapping(name);
   try {
-    if (mapping->has_table) replace_by_errors(name, mapping->sectors);
+    if (mapping && mapping->has_table) replace_by_errors(name, mapping->sectors);
   } catch (const Error&) {
     // Its last user let go in between: what the kernel says of a mapping that it is taking down depends on how far it
     // is (ENXIO, but EINVAL of a resume that already found it). A mapping that stays is a failure.
-    if (!is_gone_soon(name)) throw;
+    if (!is_gone_soon(name, *device)) throw;
     return Removal::removed;
   }
-  return is_gone_soon(name) ? Removal::removed : Removal::deferred;
+  return is_gone_soon(name, *device) ? Removal::removed : Removal::deferred;
 }
 
 }  // namespace volcrypt::dm

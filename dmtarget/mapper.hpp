@@ -38,7 +38,7 @@ void suspend(const std::string& name);
 void resume(const std::string& name);
 void rename(const std::string& from, const std::string& to);
 
-enum class Removal { removed, deferred, was_absent };
+enum class Removal { removed, deferred, was_absent };  // removed: the devices below and the key are let go of, too
 // In-use mappings are removed when their last user closes (deferred). Never forces a busy mapping away.
 Removal remove_mapping(const std::string& name);
 // For a mapping on a dead path: asks for the removal, and if it is in use replaces its table by "error", so that I/O

@@ -3,6 +3,5 @@ add_executable(guest_mapper ${CMAKE_CURRENT_LIST_DIR}/dmbase_guest_mapper.cpp ${
                ${CMAKE_SOURCE_DIR}/tests/support/test_main.cpp)
 target_link_libraries(guest_mapper PRIVATE volcrypt_dmtarget PkgConfig::KEYUTILS Threads::Threads Boost::unit_test_framework)
 volcrypt_test(NAME vm_mapper TIER vm TIMEOUT 1800 SOURCES ${CMAKE_CURRENT_LIST_DIR}/dmbase_mapper.cpp LIBS volcrypt_test_vm)
-target_compile_definitions(vm_mapper PRIVATE
-  VOLCRYPT_GUEST_MAPPER="$<TARGET_FILE:guest_mapper>" VOLCRYPT_TEST_LIBRARY="$<TARGET_FILE:Boost::unit_test_framework>")
+target_compile_definitions(vm_mapper PRIVATE VOLCRYPT_GUEST_MAPPER="$<TARGET_FILE:guest_mapper>")
 add_dependencies(vm_mapper guest_mapper)

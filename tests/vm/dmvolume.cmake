@@ -6,6 +6,5 @@ add_executable(guest_volume
 target_link_libraries(guest_volume PRIVATE volcrypt_test_images PkgConfig::KEYUTILS Threads::Threads Boost::unit_test_framework)
 target_link_options(guest_volume PRIVATE -Wl,--as-needed)  # the machine has no more libraries than the server needs
 volcrypt_test(NAME vm_volume TIER vm TIMEOUT 1800 SOURCES ${CMAKE_CURRENT_LIST_DIR}/dmvolume_volume.cpp LIBS volcrypt_test_vm)
-target_compile_definitions(vm_volume PRIVATE
-  VOLCRYPT_GUEST_VOLUME="$<TARGET_FILE:guest_volume>" VOLCRYPT_TEST_LIBRARY="$<TARGET_FILE:Boost::unit_test_framework>")
+target_compile_definitions(vm_volume PRIVATE VOLCRYPT_GUEST_VOLUME="$<TARGET_FILE:guest_volume>")
 add_dependencies(vm_volume guest_volume)

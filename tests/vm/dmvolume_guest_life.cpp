@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <filesystem>
 #include <thread>
 
 #include "dmtarget/table.hpp"
@@ -110,6 +112,26 @@ BOOST_AUTO_TEST_CASE(a_volume_is_detached_at_once_after_its_last_writer_left) {
     volume.attach();
     put(volume.path(), 0, pattern(2));
     BOOST_TEST((dm::detach("data") == Changed::yes));
+  }
+}
+
+// The kernel takes a mapping's name away before it lets go of the drive; when its last user leaves while it is being
+// removed, that is some milliseconds before. The moments cover the pauses between two looks.
+BOOST_AUTO_TEST_CASE(a_drive_is_free_when_the_removal_of_its_mapping_returns_whenever_the_last_user_leaves) {
+  const Volume volume("one");
+  for (int moment = 0; moment < 30; ++moment) {
+    volume.attach();
+    shell("udevadm settle");
+    std::thread user([mapping = open_mapping("data"), moment]() mutable {
+      std::this_thread::sleep_for(std::chrono::milliseconds(40 + 3 * moment));
+      mapping = Fd();
+    });
+    const dm::Removal removal = dm::remove_mapping("data");
+    const bool is_free = std::filesystem::is_empty("/sys/class/block/" + kernel_name(volume.device) + "/holders");
+    user.join();
+    BOOST_TEST((removal == dm::Removal::removed));
+    BOOST_TEST(is_free, "after " << moment);
+    BOOST_TEST(!dm::find_mapping("data"));
   }
 }
 

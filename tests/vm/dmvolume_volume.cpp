@@ -4,7 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 
-#include "tests/support/vm_machine.hpp"
+#include "tests/support/vm_program.hpp"
 
 using namespace volcrypt::test;
 
@@ -17,16 +17,6 @@ BOOST_AUTO_TEST_CASE(volumes_behave_on_real_drives_in_a_machine_with_udev) {
   std::filesystem::resize_file(odd.file(), (64 << 20) + 512);
   machine.plug(odd);
   BOOST_TEST(machine.start() == "running");
-  const std::filesystem::path library(VOLCRYPT_TEST_LIBRARY);
-  machine.put(VOLCRYPT_GUEST_VOLUME, "/root/guest_volume");
-  machine.put(library, "/root/" + library.filename().string());
-  const Outcome outcome = machine.run(Command{.line = "cd /root && chmod +x guest_volume && mkdir -p -m 0700 "
-                                                      "/run/cryptsetup && LD_LIBRARY_PATH=. "
-                                                      "./guest_volume --log_level=test_suite --color_output=no 2>&1",
-                                              .input = {},
-                                              .deadline = std::chrono::minutes(10)});
-  BOOST_TEST_MESSAGE(outcome.out);
-  BOOST_TEST(outcome.exit_code == 0, outcome.out);
-  BOOST_TEST(outcome.out.find("No errors detected") != std::string::npos);
+  check_passes(machine, {.file = VOLCRYPT_GUEST_VOLUME, .preparation = "mkdir -p -m 0700 /run/cryptsetup"});
   BOOST_TEST(machine.must("dmsetup ls").find("No devices found") != std::string::npos);
 }
