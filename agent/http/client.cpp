@@ -1,39 +1,22 @@
-// The client side of Beast: the other of the two files that include it.
+// The client on a unix socket.
 #include "agent/http/client.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
 
 #include "agent/http/socket_file.hpp"
+#include "agent/http/wire.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt::http {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace wire = boost::beast::http;
 using Local = asio::local::stream_protocol;
 
 namespace {
 
 constexpr std::size_t answer_limit = 16 * 1024 * 1024;  // bytes
-
-wire::verb verb_of(Method method) noexcept {
-  switch (method) {
-    case Method::get:
-      return wire::verb::get;
-    case Method::post:
-      return wire::verb::post;
-    case Method::put:
-      return wire::verb::put;
-    case Method::del:
-      return wire::verb::delete_;
-  }
-  return wire::verb::unknown;
-}
 
 }  // namespace
 
@@ -54,12 +37,7 @@ Client::~Client() = default;
 
 Response Client::request(Method method, const std::string& target, const std::string& body,
                          std::chrono::milliseconds deadline) {
-  wire::request<wire::string_body> message{verb_of(method), target, 11};
-  message.set(wire::field::host, "volcrypt");
-  if (!body.empty()) message.set(wire::field::content_type, "application/json");
-  message.body() = body;
-  message.prepare_payload();
-
+  auto message = render(method, target, body);
   wire::response_parser<wire::string_body> parser;
   parser.body_limit(answer_limit);
   beast::error_code write_failed, read_failed;
@@ -82,12 +60,7 @@ Response Client::request(Method method, const std::string& target, const std::st
     throw Error(write_failed ? write_failed : read_failed,
                 {"talk to", state_->path.native(), "Its effect is unknown: look before doing it again."});
   }
-  auto answer = parser.release();
-  Response response;
-  response.status = answer.result_int();
-  response.content_type = std::string(answer[wire::field::content_type]);
-  response.body = std::move(answer.body());
-  return response;
+  return response_of(parser.release());
 }
 
 }  // namespace volcrypt::http

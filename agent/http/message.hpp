@@ -5,9 +5,12 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "dmtarget/bytes.hpp"
 
 namespace volcrypt::http {
 
@@ -15,11 +18,14 @@ enum class Method { get, post, put, del };
 
 std::string_view to_text(Method method) noexcept;  // "GET", "POST", "PUT", "DELETE"
 
-// Who is at the other end of a unix socket, as the kernel knows it (SO_PEERCRED, SO_PEERGROUPS). Taken at connect time.
+// Who is at the other end, taken at connect time: of a unix socket as the kernel knows it (SO_PEERCRED, SO_PEERGROUPS),
+// of a TLS connection by the key that it proved to have.
 struct Peer {
   uid_t uid = static_cast<uid_t>(-1);
   pid_t pid = 0;
-  std::vector<gid_t> groups;  // primary group first, then the supplementary ones
+  std::vector<gid_t> groups;      // primary group first, then the supplementary ones
+  std::optional<Digest> tls_key;  // fingerprint (tls.hpp); empty on a unix socket
+  std::string address;            // "192.0.2.7", "2001:db8::7"; empty on a unix socket
 };
 
 struct Request {

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "agent/keys/tls_key.hpp"
 #include "dmtarget/error.hpp"
 #include "dmtarget/handle.hpp"
 
@@ -82,6 +83,8 @@ Pkey private_key(const Secret& scalar) {
 }
 
 }  // namespace
+
+std::shared_ptr<evp_pkey_st> p256_openssl_key(const Secret& scalar) { return private_key(scalar); }
 
 P256Pair generate_p256() {
   Secret scalar(p256_scalar_size);  // first: it makes sure that there is a secure heap for the number

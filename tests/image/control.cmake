@@ -1,5 +1,9 @@
 # The HTTP server on a real unix socket; volcryptctl as a process.
 volcrypt_test(NAME image_http_server TIER image SOURCES ${CMAKE_CURRENT_LIST_DIR}/control_server.cpp LIBS volcrypt_http volcrypt_runtime)
+# Port 4007's transport on loopback.
+volcrypt_test(NAME image_http_tls TIER image
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/http_tls.cpp ${CMAKE_SOURCE_DIR}/tests/support/tls_node.cpp ${CMAKE_SOURCE_DIR}/tests/support/raw_tls.cpp
+  LIBS volcrypt_http volcrypt_keys volcrypt_runtime OpenSSL::SSL)
 if(TARGET volcryptd AND TARGET volcryptctl)
   volcrypt_test(NAME image_control TIER image
     SOURCES ${CMAKE_CURRENT_LIST_DIR}/control_process.cpp ${CMAKE_CURRENT_LIST_DIR}/control_terminal.cpp
