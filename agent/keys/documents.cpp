@@ -17,23 +17,6 @@ constexpr std::uint32_t pcr_count = 24;  // TPM 2.0 for PC clients
 
 json::string_view view(std::string_view text) { return {text.data(), text.size()}; }
 
-json::object begin(std::string_view format) {
-  json::object object;
-  object["format"] = view(format);
-  object["version"] = version_now;
-  return object;
-}
-
-// Format and version first: in another version everything else may be different.
-void read_begin(MemberReader& members, std::string_view format) {
-  if (members.text("format") != format) members.refuse("format", "It must be \"" + std::string(format) + "\".");
-  const std::uint64_t version = members.number("version");
-  if (version != version_now) {
-    throw Error(errc::token_version, {"read", std::string(format) + " of format version " + std::to_string(version),
-                                      "Use the volcrypt release that wrote it, or a newer one."});
-  }
-}
-
 json::object object_of(const Approvals::BootState& state) {
   json::object object;
   object["pcr_digest"] = to_base64(state.pcr_digest);
@@ -111,6 +94,23 @@ Approvals read_approvals(MemberReader& members, const JsonDocument& document) {
 
 }  // namespace
 
+json::object begin_document(std::string_view format) {
+  json::object object;
+  object["format"] = view(format);
+  object["version"] = version_now;
+  return object;
+}
+
+// Format and version first: in another version everything else may be different.
+void read_begin(MemberReader& members, std::string_view format) {
+  if (members.text("format") != format) members.refuse("format", "It must be \"" + std::string(format) + "\".");
+  const std::uint64_t version = members.number("version");
+  if (version != version_now) {
+    throw Error(errc::token_version, {"read", std::string(format) + " of format version " + std::to_string(version),
+                                      "Use the volcrypt release that wrote it, or a newer one."});
+  }
+}
+
 std::string_view spelling(Protection protection) { return protection == Protection::tpm ? "tpm" : "software"; }
 
 Protection read_protection(MemberReader& members, std::string_view name) {
@@ -146,7 +146,7 @@ KekRecord kek_record_of(const json::object& object, const JsonDocument& document
 }
 
 std::string to_json(const StoredKek& kek) {
-  json::object object = begin("volcrypt kek");
+  json::object object = begin_document("volcrypt kek");
   object["record"] = object_of(kek.record);
   object["blob"] = to_base64(kek.blob);
   object["parent"] = to_base64(kek.parent);
@@ -191,7 +191,7 @@ Approvals approvals_of(const json::object& object, const JsonDocument& document)
 }
 
 std::string to_json(const Approvals& approvals) {
-  json::object document = begin("volcrypt approvals");
+  json::object document = begin_document("volcrypt approvals");
   for (auto& member : object_of(approvals)) document.emplace(member.key(), std::move(member.value()));
   return json::serialize(document);
 }
@@ -205,7 +205,7 @@ Approvals parse_approvals(std::string_view text) {
 }
 
 std::string to_json(const IdentityRequest& binding) {
-  json::object object = begin("volcrypt node binding");
+  json::object object = begin_document("volcrypt node binding");
   object["authority_public"] = to_base64(binding.authority_public);
   object["cluster"] = binding.cluster.str();
   object["node"] = binding.node.str();

@@ -30,6 +30,11 @@ Approvals parse_approvals(std::string_view json);
 std::string to_json(const IdentityRequest& binding);
 IdentityRequest parse_binding(std::string_view json);
 
+// Format and version, with which each document begins. In another version everything else may be different:
+// errc::token_version.
+boost::json::object begin_document(std::string_view format);
+void read_begin(MemberReader& members, std::string_view format);
+
 // For documents that contain these: the same members, as an object inside another.
 boost::json::object object_of(const KekRecord& record);
 KekRecord kek_record_of(const boost::json::object& object, const JsonDocument& document);

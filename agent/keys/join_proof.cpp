@@ -26,21 +26,6 @@ Error refused(const char* reason) { return {errc::bad_signature, {"accept", "a n
 
 bool same(ByteView left, ByteView right) { return std::ranges::equal(left, right); }
 
-// TPMS_ATTEST of TPM2_Certify: this key, for this question.
-void require_certified(ByteView statement, ByteView storage_key, const Digest& nonce) {
-  const Error malformed = refused("Its attestation is no statement about a key.");
-  TpmReader reader(statement, malformed);
-  if (reader.u32() != generated_by_tpm || reader.u16() != statement_of_certify) throw Error(malformed);
-  reader.sized();  // qualifiedSigner
-  if (!same(reader.sized(), nonce)) throw refused("It answers another question: ask again.");
-  reader.raw(17);  // clock, its resets and restarts, whether it is safe
-  reader.raw(8);   // firmwareVersion
-  const ByteView name = reader.sized();
-  reader.sized();  // qualifiedName
-  reader.finish();
-  if (!same(name, tpm_name(storage_key))) throw refused("The TPM certifies another storage key than the node claims.");
-}
-
 }  // namespace
 
 JoinQuestion::JoinQuestion(NodeIdentity identity, const IdentityRequest& request)
@@ -68,6 +53,20 @@ void JoinQuestion::require(const JoinProof& proof) const {
   if (!p256_verify(attestation_point_of(identity_.attestation_key), proof.statement, proof.signature))
     throw refused("Its attestation is not signed by the attestation key it claims.");
   require_certified(proof.statement, identity_.storage_key, challenge_.nonce);
+}
+
+void require_certified(ByteView statement, ByteView storage_key, const Digest& nonce) {
+  const Error malformed = refused("Its attestation is no statement about a key.");
+  TpmReader reader(statement, malformed);
+  if (reader.u32() != generated_by_tpm || reader.u16() != statement_of_certify) throw Error(malformed);
+  reader.sized();  // qualifiedSigner
+  if (!same(reader.sized(), nonce)) throw refused("It answers another question: ask again.");
+  reader.raw(17);  // clock, its resets and restarts, whether it is safe
+  reader.raw(8);   // firmwareVersion
+  const ByteView name = reader.sized();
+  reader.sized();  // qualifiedName
+  reader.finish();
+  if (!same(name, tpm_name(storage_key))) throw refused("The TPM certifies another storage key than the node claims.");
 }
 
 Secret open_join_box(const Secret& storage_scalar, const JoinChallenge& challenge) {

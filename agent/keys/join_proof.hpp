@@ -26,6 +26,11 @@ class JoinQuestion {
   JoinChallenge challenge_;
 };
 
+// What an attestation says, once its signature was checked: that this storage key is in the attesting TPM, said for
+// this nonce. errc::bad_signature for any other statement. Apart, because its bytes come from a node that nobody knows
+// yet.
+void require_certified(ByteView statement, ByteView storage_key, const Digest& nonce);
+
 // The secret in a challenge for a software node, opened with its storage key. errc::wrong_key when it is for another.
 Secret open_join_box(const Secret& storage_scalar, const JoinChallenge& challenge);
 

@@ -17,10 +17,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A node with generations 1 and 2, copied afresh for every cut.
+// A node with generations 1 and 2, copied afresh for every cut; generation 3 is on its way from another member.
 struct Node {
   Node() {
-    SoftwareKekStore store(origin.path() / "keys");
+    SoftwareKekStore sender(origin.path() / "sender"), store(origin.path() / "keys");
     const NodeIdentity identity = store.identity({authority.public_der(), cluster, id});
     approvals = approve_node(authority, {identity, id, 1, recovery.public_point(), {}, {}});
     newer = approve_node(authority, {identity, id, 2, recovery.public_point(), {}, {}});
@@ -29,6 +29,11 @@ struct Node {
     store.create(2);
     key_1 = std::move(store.group_keys(1, {group}).front());
     key_2 = std::move(store.group_keys(2, {group}).front());
+    const Uuid sender_id = Uuid::random();
+    const NodeIdentity sending = sender.identity({authority.public_der(), cluster, sender_id});
+    sender.adopt(approve_node(authority, {sending, sender_id, 1, recovery.public_point(), {}, {}}));
+    arriving = sender.duplicate_to(sender.create(3), {id, identity.storage_key, approvals.duplication_approvals});
+    key_3 = std::move(sender.group_keys(3, {group}).front());
   }
   fs::path fresh() {
     const fs::path copy = origin.path() / ("copy-" + std::to_string(++copies));
@@ -50,7 +55,8 @@ struct Node {
   AdminKey authority = AdminKey::generate(AdminKey::Purpose::authority, cluster);
   AdminKey recovery = AdminKey::generate(AdminKey::Purpose::recovery, cluster);
   Approvals approvals, newer;
-  Secret key_1{0}, key_2{0};
+  Secret key_1{0}, key_2{0}, key_3{0};
+  KekTransfer arriving;
   int copies = 0;
 };
 
@@ -104,6 +110,21 @@ BOOST_AUTO_TEST_CASE(kek_is_made_whole_or_not_at_all) {
   const int cuts = cut_everywhere(
       *this, [](SoftwareKekStore& store) { store.create(3); }, whole_or_absent, next_number_works);
   BOOST_TEST(cuts >= 30);  // three ways, two files, five calls each
+}
+
+BOOST_AUTO_TEST_CASE(kek_that_arrives_is_stored_whole_or_not_at_all_and_may_arrive_again) {
+  const auto import = [&](SoftwareKekStore& store) { store.import(arriving, {}); };
+  const auto whole_or_absent = [&](SoftwareKekStore& store) {
+    BOOST_TEST(opens(store, 1, key_1));
+    if (holds(store, 3)) BOOST_TEST(opens(store, 3, key_3));
+    BOOST_TEST(store.kept().size() == (holds(store, 3) ? 3U : 2U));
+  };
+  const auto arrives_again = [&](SoftwareKekStore& store) {
+    import(store);
+    BOOST_TEST(opens(store, 3, key_3));
+    BOOST_CHECK_NO_THROW(store.prove(arriving.record, Digest{1}));
+  };
+  BOOST_TEST(cut_everywhere(*this, import, whole_or_absent, arrives_again) >= 30);
 }
 
 BOOST_AUTO_TEST_CASE(destroyed_kek_is_whole_or_gone_and_the_second_try_ends_it) {

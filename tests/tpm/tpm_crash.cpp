@@ -1,9 +1,12 @@
-// A KEK in the TPM is made and destroyed, and approvals are adopted, failing or cut off at every write, fsync, rename
-// and unlink, with the TPM losing its power as well: afterwards the old or the new state is there, never neither, and
-// the other generations are untouched. (FAILURES A: NixOS/nixpkgs#210329, vault#23073, nomad#27581; D: systemd#20668.)
+// A KEK in the TPM is made, received and destroyed, and approvals are adopted, failing or cut off at every write,
+// fsync, rename and unlink, with the TPM losing its power as well: afterwards the old or the new state is there, never
+// neither, and the other generations are untouched. (FAILURES A: NixOS/nixpkgs#210329, vault#23073, nomad#27581; D:
+// systemd#20668.)
 #include <fstream>
 
 #include "agent/keys/documents.hpp"
+#include "agent/keys/messages.hpp"
+#include "agent/keys/tpm/boot_state.hpp"
 #include "dmtarget/error.hpp"
 #include "tests/support/failing_steps.hpp"
 #include "tests/tpm/tpm_fixture.hpp"
@@ -57,6 +60,41 @@ struct Node : StoreFixture {
   }
 };
 
+// Generation 3 comes from another member's TPM; `letter` is the transfer.
+struct Arriving : Node {
+  Swtpm other_swtpm;
+  TemporaryDirectory other_directory;
+  Uuid other_id = Uuid::random();
+  KekTransfer transfer;
+  Bytes maker;  // the other's attestation key
+  Digest proof{};
+  Secret key_3{0};
+
+  Arriving() {
+    TpmStoreOptions used;
+    used.tcti = other_swtpm.tcti();
+    used.directory = other_directory.path / "keys";
+    TpmKekStore sender(used);
+    std::swap(administrator.node, other_id);
+    const NodeIdentity sending = sender.identity(administrator.request());
+    const Bytes digest = tpm::read_boot_state(tpm::TpmContext(other_swtpm.tcti()).esys(), {7}).digest_now;
+    sender.adopt(administrator.approve(sending.storage_key, {7}, digest));
+    std::swap(administrator.node, other_id);
+    const KekRecord record = sender.create(3);
+    key_3 = std::move(sender.group_keys(3, {group}).front());
+    proof = sender.prove(record, Digest{1});
+    maker = sending.attestation_key;
+    transfer = sender.duplicate_to(record, {administrator.node, identity.storage_key, approvals.duplication_approvals});
+    write(letter, as_bytes(to_json(transfer)));
+    write(letter + ".inner", transfer.inner_key.view());
+    write(letter + ".maker", maker);
+  }
+  static void write(const std::string& file, ByteView bytes) {
+    std::ofstream out(file, std::ios::binary);
+    out.write(reinterpret_cast<const char*>(bytes.data()), std::streamsize(bytes.size()));
+  }
+};
+
 bool holds(const TpmKekStore& keys, Generation generation) {
   for (const KekRecord& record : keys.held())
     if (record.generation == generation) return true;
@@ -78,6 +116,19 @@ BOOST_AUTO_TEST_CASE(a_kek_in_the_tpm_is_made_whole_or_not_at_all) {
     BOOST_TEST(keys.kept().size() == (made ? 3U : 2U));
     if (made) BOOST_TEST(keys.group_keys(3, {group}).size() == 1U);
     if (made) BOOST_CHECK_EXCEPTION(keys.create(3), Error, kind(errc::already_exists));
+  });
+}
+
+BOOST_FIXTURE_TEST_CASE(a_kek_that_arrives_from_another_tpm_is_stored_whole_or_not_at_all_and_may_arrive_again,
+                        Arriving) {
+  fail_everywhere("import", [&](TpmKekStore& keys, int status) {
+    const bool there = holds(keys, 3);
+    BOOST_TEST((there || status != 0));
+    BOOST_TEST(keys.kept().size() == (there ? 3U : 2U));
+    if (there) BOOST_TEST(opens(keys, 3, key_3));
+    BOOST_TEST(opens(keys, 1, key_1));
+    keys.import(transfer, {maker});
+    BOOST_TEST(keys.prove(transfer.record, Digest{1}) == proof);
   });
 }
 

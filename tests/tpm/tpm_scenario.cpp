@@ -1,9 +1,11 @@
 // The program that tpm_crash.cpp runs into failpoints: one call of the TPM's key store in DIRECTORY.
-// usage: tpm_scenario DIRECTORY create|destroy|adopt TCTI APPROVALS-FILE. Exit status 0: done; 3: an error, and said
-// so.
+// usage: tpm_scenario DIRECTORY create|destroy|adopt|import TCTI LETTER. LETTER: a file with approvals, or with a
+// transfer and beside it LETTER.inner (the inner key) and LETTER.maker (the maker's attestation key). Exit status 0:
+// done; 3: an error, and said so.
 #include <string>
 
 #include "agent/keys/documents.hpp"
+#include "agent/keys/messages.hpp"
 #include "agent/keys/tpm/tpm_kek_store.hpp"
 #include "agent/runtime/durable_file.hpp"
 #include "dmtarget/error.hpp"
@@ -19,9 +21,19 @@ int main(int argc, char** argv) {
     options.directory = std::string(argv[1]) + "/keys";
     options.tcti = argv[3];
     keys::TpmKekStore store(options);
-    const Bytes approvals = runtime::read_file(argv[4], 1 << 20).value();
+    const std::string letter = argv[4];
+    const auto content = [](const std::string& file) { return runtime::read_file(file, 1 << 20).value(); };
+    const auto text = [&] {
+      const Bytes bytes = content(letter);
+      return std::string(bytes.begin(), bytes.end());
+    };
     if (verb == "create") store.create(3);
     if (verb == "destroy") store.destroy(1);
-    if (verb == "adopt") store.adopt(keys::parse_approvals(std::string(approvals.begin(), approvals.end())));
+    if (verb == "adopt") store.adopt(keys::parse_approvals(text()));
+    if (verb == "import") {
+      keys::KekTransfer transfer = keys::parse_kek_transfer(text());
+      transfer.inner_key = Secret::copy_of(content(letter + ".inner"));
+      store.import(transfer, {content(letter + ".maker")});
+    }
   });
 }
