@@ -4,6 +4,7 @@ and the package "cryptography" for P-256, AES and scrypt. Run it in this folder;
 Everything is derived from fixed seeds, so a second run writes the same bytes."""
 import base64, hashlib, hmac, json, struct, uuid
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.modes import CFB
@@ -47,7 +48,7 @@ GROUP = uuid.UUID("11111111-2222-4333-8444-555555555555")
 VOLUME = uuid.UUID("aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee")
 AUTHORITY, AUTHORITY_SCALAR, AUTHORITY_POINT = key_of("authority")
 RECOVERY, RECOVERY_SCALAR, RECOVERY_POINT = key_of("recovery")
-STORAGE, _, STORAGE_POINT = key_of("storage")
+STORAGE, STORAGE_SCALAR, STORAGE_POINT = key_of("storage")
 
 # --- public areas (TPM 2.0 Part 2, 12.2.4) and Names
 tail = lambda p: bytes.fromhex("00030010") + b2(p[1:33]) + b2(p[33:65])
@@ -220,6 +221,36 @@ def write_admin_key():
     write("keys_admin.json", {"passphrase": passphrase.hex(), "point": RECOVERY_POINT.hex()})
 
 
+# --- members: who may receive KEKs, a KEK on its way, the question to a newcomer (agent/keys/README.md)
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def sign(scalar, message):  # ECDSA with SHA-256 (SEC 1, 4.1.3), the nonce derived so that a second run gives the same
+    nonce, _, point = key_of("ecdsa" + message.hex())
+    k, r = nonce.private_numbers().private_value, int.from_bytes(point[1:33], "big") % ORDER
+    d, e = int.from_bytes(scalar, "big"), int.from_bytes(H(message), "big")
+    return encode_dss_signature(r, pow(k, -1, ORDER) * (e + r * d) % ORDER)
+
+
+def write_members():
+    storage_area = ecc_storage("00030432", storage_policy, STORAGE_POINT)
+    kek, nonce = H(b"travelling kek"), H(b"join nonce")
+    kek_name = b"\x00\x0b" + H(canonical("volcrypt kek name v1", CLUSTER, 5, kek))
+    context = canonical("volcrypt software kek transfer v1", CLUSTER, NODE, 5, 7, kek_name)
+    write("keys_members.json", {
+        "cluster": str(CLUSTER), "node": str(NODE), "group": str(GROUP), "trust_epoch": 7, "generation": 5,
+        "authority_der": der_of(AUTHORITY).hex(),
+        "storage_scalar": STORAGE_SCALAR.hex(), "storage_point": STORAGE_POINT.hex(), "storage_area": storage_area.hex(),
+        "software_approval": sign(AUTHORITY_SCALAR, canonical("volcrypt software duplication approval v1", CLUSTER, 7,
+                                                              STORAGE_POINT)).hex(),
+        "tpm_approval": sign(AUTHORITY_SCALAR, dup(name(storage_area)) + kek_ref).hex(),
+        "kek_name": kek_name.hex(), "transfer": box(STORAGE_POINT, context, kek, "transfer").hex(),
+        "group_key": group_key(kek, GROUP, 5).hex(),
+        "nonce": nonce.hex(), "join_secret": H(b"join secret").hex(),
+        "join_box": box(STORAGE_POINT, canonical("volcrypt join challenge v1", nonce), H(b"join secret"), "join").hex(),
+    })
+
+
 def write(file, value):
     with open(file, "w") as out:
         json.dump(value, out, indent=1)
@@ -232,3 +263,4 @@ if __name__ == "__main__":
     write_box()
     write_recovery()
     write_admin_key()
+    write_members()

@@ -8,5 +8,6 @@ volcrypt_test(NAME keys_dek_wrap TIER unit
 volcrypt_test(NAME keys_files TIER unit SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_files.cpp LIBS volcrypt_keys)
 volcrypt_test(NAME keys_authority TIER unit
               SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_authority.cpp ${CMAKE_CURRENT_LIST_DIR}/keys_recovery.cpp
+                      ${CMAKE_CURRENT_LIST_DIR}/keys_members.cpp
               LIBS volcrypt_keys)
 volcrypt_test(NAME keys_keyring TIER unit SOURCES ${CMAKE_CURRENT_LIST_DIR}/keys_keyring.cpp LIBS volcrypt_keys)
