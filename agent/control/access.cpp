@@ -1,13 +1,12 @@
 // Admission by the peer's credentials.
 #include "agent/control/access.hpp"
+#include "agent/http/problem.hpp"
 
 #include <grp.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <vector>
-
-#include "agent/control/problem.hpp"
 
 namespace volcrypt::control {
 
@@ -31,7 +30,7 @@ std::optional<gid_t> group_id(const std::string& name) {
 std::optional<http::Response> refuse_stranger(const http::Peer& peer, const std::optional<gid_t>& group) {
   if (peer.uid == 0) return std::nullopt;
   if (group && std::find(peer.groups.begin(), peer.groups.end(), *group) != peer.groups.end()) return std::nullopt;
-  return problem(
+  return http::problem(
       403, "forbidden", "user " + std::to_string(peer.uid) + " may not control volcrypt",
       "Run it as root, or let root add the user to the group: usermod -a -G volcrypt USER, then log in again.");
 }

@@ -2,7 +2,7 @@
 #include "agent/control/api.hpp"
 
 #include "agent/control/access.hpp"
-#include "agent/control/problem.hpp"
+#include "agent/http/problem.hpp"
 #include "agent/runtime/log.hpp"
 #include "agent/runtime/metrics.hpp"
 
@@ -39,11 +39,11 @@ asio::awaitable<http::Response> Api::handle(http::Request request, std::string t
     subject = subject_of(request);
     if (!match.handler) {
       if (match.allowed.empty()) {
-        co_return problem(404, "no_such_route", "nothing stands at " + request.path,
-                          "See openapi.yaml for what does; the API's prefix is /v1.");
+        co_return http::problem(404, "no_such_route", "nothing stands at " + request.path,
+                                "See openapi.yaml for what does; the API's prefix is /v1.");
       }
-      auto response =
-          problem(405, "method_not_allowed", subject.request + " is not possible", "Allowed: " + match.allowed + ".");
+      auto response = http::problem(405, "method_not_allowed", subject.request + " is not possible",
+                                    "Allowed: " + match.allowed + ".");
       response.allow = match.allowed;
       co_return response;
     }
@@ -54,12 +54,12 @@ asio::awaitable<http::Response> Api::handle(http::Request request, std::string t
     }
     co_return response;
   } catch (const Error& error) {
-    failure = problem(error);
+    failure = http::problem(error);
     cause = error.what();
     kind = errc_name(error.code());
     services_.metrics().add_error(kind);
   } catch (const std::exception& error) {
-    failure = internal_problem();
+    failure = http::internal_problem();
     cause = error.what();
     services_.metrics().add_error(kind);
   }
@@ -74,7 +74,7 @@ http::Application Api::application() {
   application.handle = [this](http::Request request, std::string target) {
     return handle(std::move(request), std::move(target));
   };
-  application.refuse = transport_problem;
+  application.refuse = http::transport_problem;
   application.failed = [](const std::exception_ptr& failure) {
     try {
       std::rethrow_exception(failure);

@@ -17,24 +17,29 @@ const JsonDocument challenge_document{"the question to a node that wants to join
 
 }  // namespace
 
-std::string to_json(const KekTransfer& transfer) {
+json::object object_of(const KekTransfer& transfer) {
   json::object object = begin_document("volcrypt kek transfer");
   object["record"] = object_of(transfer.record);
   object["duplicate"] = to_base64(transfer.duplicate);
   object["seed"] = to_base64(transfer.seed);
-  return json::serialize(object);
+  return object;
 }
 
-KekTransfer parse_kek_transfer(std::string_view text) {
-  const json::object object = parse_object(text, transfer_document);
-  MemberReader members(object, transfer_document);
+KekTransfer kek_transfer_of(const json::object& object, const JsonDocument& document) {
+  MemberReader members(object, document);
   read_begin(members, "volcrypt kek transfer");
   KekTransfer transfer;
-  transfer.record = kek_record_of(members.object("record"), transfer_document);
+  transfer.record = kek_record_of(members.object("record"), document);
   transfer.duplicate = members.base64("duplicate");
   transfer.seed = members.base64("seed");
   members.finish();
   return transfer;
+}
+
+std::string to_json(const KekTransfer& transfer) { return json::serialize(object_of(transfer)); }
+
+KekTransfer parse_kek_transfer(std::string_view text) {
+  return kek_transfer_of(parse_object(text, transfer_document), transfer_document);
 }
 
 std::string to_json(const JoinChallenge& challenge) {

@@ -3,10 +3,12 @@
 // them: a transfer's inner key and a proof's secret go on their own, sealed. Values; any thread.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <string>
 #include <string_view>
 
 #include "agent/keys/kek_store.hpp"
+#include "dmtarget/strict_json.hpp"
 
 namespace volcrypt::keys {
 
@@ -15,6 +17,9 @@ inline constexpr std::size_t message_limit = 16 * 1024;  // bytes of each docume
 // All but the inner key, which the parsed transfer lacks. errc::token_malformed, errc::token_version.
 std::string to_json(const KekTransfer& transfer);
 KekTransfer parse_kek_transfer(std::string_view json);
+// The same members as an object inside another document.
+boost::json::object object_of(const KekTransfer& transfer);
+KekTransfer kek_transfer_of(const boost::json::object& object, const JsonDocument& document);
 
 std::string to_json(const JoinChallenge& challenge);
 JoinChallenge parse_join_challenge(std::string_view json);

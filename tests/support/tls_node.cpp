@@ -63,6 +63,11 @@ asio::awaitable<http::Response> TlsNode::answer(http::Request request, std::stri
     const std::lock_guard lock(mutex_);
     targets_.insert(target);
     member = members_.contains(request.peer.tls_key.value());
+    if (!in_turn_.empty()) {
+      http::Response next = std::move(in_turn_.front());
+      in_turn_.pop_front();
+      co_return next;
+    }
   }
   if (target == "/never") {
     asio::steady_timer for_ever(co_await asio::this_coro::executor, std::chrono::hours(1));
@@ -72,6 +77,15 @@ asio::awaitable<http::Response> TlsNode::answer(http::Request request, std::stri
   if (target == "/large") co_return plain(200, std::string(2'000'000, 'x'));
   co_return plain(200, std::string(to_text(request.method)) + " " + target + " " + std::to_string(request.body.size()) +
                            " " + to_hex(*request.peer.tls_key) + " " + request.peer.address);
+}
+
+void TlsNode::answer_in_turn(std::vector<http::Response> responses) {
+  const std::lock_guard lock(mutex_);
+  in_turn_.assign(responses.begin(), responses.end());
+}
+
+void TlsNode::stop() {
+  asio::post(loop_, asio::use_future([this] { server_->stop(); })).get();
 }
 
 void TlsNode::admit(const http::Fingerprint& key) {

@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -34,6 +35,9 @@ class TlsNode {
   TlsNode(const TlsNode&) = delete;
   TlsNode& operator=(const TlsNode&) = delete;
 
+  // The next requests are answered with these, one after the other.
+  void answer_in_turn(std::vector<http::Response> responses);
+  void stop();  // on its loop, which goes on
   void admit(const http::Fingerprint& key);
   void expel(const http::Fingerprint& key);
 
@@ -50,6 +54,7 @@ class TlsNode {
   mutable std::mutex mutex_;
   std::set<http::Fingerprint> members_;
   std::set<std::string> targets_;
+  std::deque<http::Response> in_turn_;
   std::unique_ptr<http::TlsServer> server_;
   std::vector<Endpoint> endpoints_;
   std::thread thread_;

@@ -8,9 +8,9 @@
 
 #include "agent/control/access.hpp"
 #include "agent/control/documents.hpp"
-#include "agent/control/problem.hpp"
 #include "agent/control/render.hpp"
 #include "agent/control/routes.hpp"
+#include "agent/http/problem.hpp"
 #include "agent/runtime/metrics.hpp"
 
 using namespace volcrypt;
@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(what_is_rendered_has_exactly_the_described_members) {
       {"BootReport", render(keys::BootReport{})},
       {"EnrolledNode", render(EnrolledNode{})},
       {"SignedMembership", render(cluster::SignedMembership{})},
-      {"Problem", json::parse(problem(400, "k", "m", "w").body).as_object()},
+      {"Problem", json::parse(http::problem(400, "k", "m", "w").body).as_object()},
   };
   for (const auto& [name, object] : rendered) {
     std::set<std::string> required;
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(problems)
 
 BOOST_AUTO_TEST_CASE(an_error_becomes_kind_message_and_way_out) {
-  const auto response = problem(Error(errc::sealed_out, {"open", "generation 3", "Approve the boot state."}));
+  const auto response = http::problem(Error(errc::sealed_out, {"open", "generation 3", "Approve the boot state."}));
   BOOST_TEST(response.status == 503u);
   const auto body = json::parse(response.body);
   BOOST_TEST(body.at("error").at("kind").as_string() == "sealed_out");
@@ -142,26 +142,27 @@ BOOST_AUTO_TEST_CASE(causes_have_their_status) {
                                                                             {errc::unknown_outcome, 500},
                                                                             {errc::tpm_absent, 503},
                                                                             {errc::timed_out, 504}}) {
-    BOOST_TEST(status_of(make_error_code(cause)) == status);
+    BOOST_TEST(http::status_of(make_error_code(cause)) == status);
   }
-  BOOST_TEST(status_of(errno_code(5)) == 500u);
+  BOOST_TEST(http::status_of(errno_code(5)) == 500u);
 }
 
 BOOST_AUTO_TEST_CASE(a_full_queue_says_when_to_come_again_and_a_large_body_that_it_is_too_large) {
-  const auto queue = problem(Error(errc::limit_exceeded, {"attach", "on worker devices", "Too many calls wait."}));
+  const auto queue =
+      http::problem(Error(errc::limit_exceeded, {"attach", "on worker devices", "Too many calls wait."}));
   BOOST_TEST(queue.status == 503u);
   BOOST_TEST(queue.retry_after > 0u);
   BOOST_TEST(json::parse(queue.body).at("error").at("kind").as_string() == "limit_exceeded");
-  const auto connections = transport_problem(503, "too many connections at the same time");
+  const auto connections = http::transport_problem(503, "too many connections at the same time");
   BOOST_TEST(connections.retry_after > 0u);
-  const auto body = transport_problem(413, "the request's body is too long");
+  const auto body = http::transport_problem(413, "the request's body is too long");
   BOOST_TEST(body.status == 413u);
   BOOST_TEST(body.retry_after == 0u);
-  BOOST_TEST(problem(Error(errc::sealed_out, {"open", "it", ""})).retry_after == 0u);
+  BOOST_TEST(http::problem(Error(errc::sealed_out, {"open", "it", ""})).retry_after == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_defect_tells_nothing_of_itself) {
-  const auto body = json::parse(internal_problem().body);
+  const auto body = json::parse(http::internal_problem().body);
   BOOST_TEST(body.at("error").at("kind").as_string() == "internal");
 }
 

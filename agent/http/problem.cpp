@@ -1,10 +1,10 @@
 // Status and text of API errors.
-#include "agent/control/problem.hpp"
+#include "agent/http/problem.hpp"
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-namespace volcrypt::control {
+namespace volcrypt::http {
 
 namespace json = boost::json;
 
@@ -61,9 +61,8 @@ unsigned status_of(const boost::system::error_code& cause) noexcept {
   return cause.category() == volcrypt_category() ? status_of(static_cast<errc>(cause.value())) : 500;
 }
 
-http::Response problem(unsigned status, const std::string& kind, const std::string& message,
-                       const std::string& way_out) {
-  http::Response response;
+Response problem(unsigned status, const std::string& kind, const std::string& message, const std::string& way_out) {
+  Response response;
   response.status = status;
   response.body = json::serialize(json::object{
                       {"error", json::object{{"kind", kind}, {"message", message}, {"wayOut", way_out}}}}) +
@@ -71,27 +70,27 @@ http::Response problem(unsigned status, const std::string& kind, const std::stri
   return response;
 }
 
-http::Response problem(const Error& error) {
+Response problem(const Error& error) {
   // what() ends with the way out; the API has it apart, so that a program can show one without the other.
   std::string message = "cannot " + error.operation();
   if (!error.object().empty()) message += " " + error.object();
   message += ": " + error.code().message();
-  http::Response response = problem(status_of(error.code()), errc_name(error.code()), message, error.way_out());
+  Response response = problem(status_of(error.code()), errc_name(error.code()), message, error.way_out());
   if (error.code() == errc::limit_exceeded) response.retry_after = retry_after_seconds;
   return response;
 }
 
-http::Response internal_problem() {
+Response internal_problem() {
   return problem(500, "internal", "the request failed inside the agent",
                  "The journal has the reason: journalctl -u volcryptd.");
 }
 
-http::Response transport_problem(unsigned status, const std::string& message) {
+Response transport_problem(unsigned status, const std::string& message) {
   const char* kind = status == 503 ? "limit_exceeded" : status == 500 ? "internal" : "invalid_argument";
   if (status == 413 || status == 431) kind = "limit_exceeded";
-  http::Response response = problem(status, kind, message, status == 503 ? "Try again in a moment." : "");
+  Response response = problem(status, kind, message, status == 503 ? "Try again in a moment." : "");
   if (status == 503) response.retry_after = retry_after_seconds;
   return response;
 }
 
-}  // namespace volcrypt::control
+}  // namespace volcrypt::http

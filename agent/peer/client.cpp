@@ -1,0 +1,111 @@
+// See client.hpp.
+#include "agent/peer/client.hpp"
+
+#include <algorithm>
+
+#include "agent/http/json_body.hpp"
+#include "agent/keys/box.hpp"
+#include "agent/peer/kek_receiver.hpp"
+#include "dmtarget/error.hpp"
+
+namespace volcrypt::peer {
+namespace {
+
+constexpr std::size_t longest_quote = 600;  // characters of another node's words
+
+// Another node's words for a terminal or a journal.
+std::string printable(std::string text) {
+  if (text.size() > longest_quote) text.resize(longest_quote);
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
+  return text;
+}
+
+std::string words_of(const http::Response& answer) {
+  try {
+    http::JsonObject body(answer.body, "the answer");
+    http::JsonObject error = body.object("error");
+    return printable(error.string("kind") + ": " + error.string("message") + ". " + error.string("wayOut"));
+  } catch (const Error&) {  // not one of our problems: the status must do
+    return "It answered with HTTP status " + std::to_string(answer.status) + ".";
+  }
+}
+
+Digest fresh_nonce() {
+  const Secret random = Secret::random(sizeof(Digest));
+  Digest nonce{};
+  std::ranges::copy(random.view(), nonce.begin());
+  return nonce;
+}
+
+}  // namespace
+
+asio::awaitable<std::string> Client::call(http::TlsRequest request) const {
+  const std::string what = request.target;
+  http::Response answer = co_await http::ask(identity_, peer_, std::move(request));
+  if (answer.status != 200)
+    throw Error(errc::peer_refused, {"ask the node " + quoted(peer_.name) + " for", what, words_of(answer)});
+  co_return std::move(answer.body);
+}
+
+asio::awaitable<Hello> Client::hello() const {
+  http::TlsRequest request{.target = "/v1/hello", .deadline = deadline_, .answer_bytes = 16 * 1024};
+  const std::string body = co_await call(std::move(request));
+  co_return parse_hello(body);
+}
+
+asio::awaitable<OfferAnswer> Client::offer(KekOffer offer) const {
+  http::TlsRequest request{.method = http::Method::post,
+                           .target = "/v1/keks/offers",
+                           .body = to_json(offer),
+                           .deadline = keys_deadline_,
+                           .answer_bytes = 16 * 1024};
+  const std::string body = co_await call(std::move(request));
+  co_return parse_offer_answer(body);
+}
+
+asio::awaitable<void> Client::deliver(KekDelivery delivery) const {
+  http::TlsRequest request{.method = http::Method::post,
+                           .target = "/v1/keks",
+                           .body = to_json(delivery),
+                           .deadline = keys_deadline_,
+                           .answer_bytes = 16 * 1024};
+  (void)co_await call(std::move(request));
+}
+
+asio::awaitable<ProofAnswer> Client::prove(ProofRequest asked) const {
+  http::TlsRequest request{.method = http::Method::post,
+                           .target = "/v1/keks/proofs",
+                           .body = to_json(asked),
+                           .deadline = keys_deadline_,
+                           .answer_bytes = 16 * 1024};
+  const std::string body = co_await call(std::move(request));
+  co_return parse_proof_answer(body);
+}
+
+asio::awaitable<void> bring_kek(keys::Keyring& ours, const Client& member, KekPassage passage) {
+  const keys::KekRecord record = passage.record;
+  const std::string number = std::to_string(record.generation);
+  KekOffer offer{record};
+  const OfferAnswer wanted = co_await member.offer(std::move(offer));
+  if (!wanted.parcel_key.empty()) {
+    const auto do_duplicate = [record, to = passage.to](keys::KekStore& store) {
+      return store.duplicate_to(record, to);
+    };
+    KekDelivery delivery;
+    delivery.transfer = co_await ours.with("duplicate KEK generation " + number, do_duplicate);
+    if (delivery.transfer.inner_key.size() != 0)
+      delivery.parcel =
+          keys::seal_box(wanted.parcel_key, parcel_context(passage.from, record), delivery.transfer.inner_key);
+    co_await member.deliver(std::move(delivery));
+  }
+  ProofRequest asked{record, fresh_nonce()};
+  const auto do_prove = [asked](keys::KekStore& store) { return store.prove(asked.record, asked.nonce); };
+  const Digest expected = co_await ours.with("prove KEK generation " + number, do_prove);
+  const ProofAnswer proof = co_await member.prove(std::move(asked));
+  if (proof.proof != expected)
+    throw Error(errc::impostor_kek, {"count on the node " + quoted(member.name()) + " for", "KEK generation " + number,
+                                     "Its proof is not that of this KEK."});
+}
+
+}  // namespace volcrypt::peer
