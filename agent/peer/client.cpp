@@ -5,6 +5,7 @@
 
 #include "agent/http/json_body.hpp"
 #include "agent/keys/box.hpp"
+#include "agent/keys/messages.hpp"
 #include "agent/peer/kek_receiver.hpp"
 #include "dmtarget/error.hpp"
 
@@ -40,7 +41,8 @@ Digest fresh_nonce() {
 
 }  // namespace
 
-asio::awaitable<std::string> Client::call(http::TlsRequest request) const {
+asio::awaitable<std::string> Client::ask(http::TlsRequest request) const {
+  request.answer_bytes = keys::message_limit;
   const std::string what = request.target;
   http::Response answer = co_await http::ask(identity_, peer_, std::move(request));
   if (answer.status != 200)
@@ -48,38 +50,27 @@ asio::awaitable<std::string> Client::call(http::TlsRequest request) const {
   co_return std::move(answer.body);
 }
 
+asio::awaitable<std::string> Client::tell(std::string target, std::string body) const {
+  return ask({http::Method::post, std::move(target), std::move(body), keys_deadline_});
+}
+
 asio::awaitable<Hello> Client::hello() const {
-  http::TlsRequest request{.target = "/v1/hello", .deadline = deadline_, .answer_bytes = 16 * 1024};
-  const std::string body = co_await call(std::move(request));
+  http::TlsRequest request{http::Method::get, "/v1/hello", "", deadline_};
+  const std::string body = co_await ask(std::move(request));
   co_return parse_hello(body);
 }
 
 asio::awaitable<OfferAnswer> Client::offer(KekOffer offer) const {
-  http::TlsRequest request{.method = http::Method::post,
-                           .target = "/v1/keks/offers",
-                           .body = to_json(offer),
-                           .deadline = keys_deadline_,
-                           .answer_bytes = 16 * 1024};
-  const std::string body = co_await call(std::move(request));
+  const std::string body = co_await tell("/v1/keks/offers", to_json(offer));
   co_return parse_offer_answer(body);
 }
 
 asio::awaitable<void> Client::deliver(KekDelivery delivery) const {
-  http::TlsRequest request{.method = http::Method::post,
-                           .target = "/v1/keks",
-                           .body = to_json(delivery),
-                           .deadline = keys_deadline_,
-                           .answer_bytes = 16 * 1024};
-  (void)co_await call(std::move(request));
+  (void)co_await tell("/v1/keks", to_json(delivery));
 }
 
 asio::awaitable<ProofAnswer> Client::prove(ProofRequest asked) const {
-  http::TlsRequest request{.method = http::Method::post,
-                           .target = "/v1/keks/proofs",
-                           .body = to_json(asked),
-                           .deadline = keys_deadline_,
-                           .answer_bytes = 16 * 1024};
-  const std::string body = co_await call(std::move(request));
+  const std::string body = co_await tell("/v1/keks/proofs", to_json(asked));
   co_return parse_proof_answer(body);
 }
 

@@ -28,7 +28,8 @@ class Client {
   asio::awaitable<ProofAnswer> prove(ProofRequest request) const;
 
  private:
-  asio::awaitable<std::string> call(http::TlsRequest request) const;
+  asio::awaitable<std::string> ask(http::TlsRequest request) const;
+  asio::awaitable<std::string> tell(std::string target, std::string body) const;
 
   http::TlsIdentity identity_;
   http::TlsPeer peer_;

@@ -62,6 +62,7 @@ asio::awaitable<http::Response> TlsNode::answer(http::Request request, std::stri
   {
     const std::lock_guard lock(mutex_);
     targets_.insert(target);
+    bodies_.push_back(request.body);
     member = members_.contains(request.peer.tls_key.value());
     if (!in_turn_.empty()) {
       http::Response next = std::move(in_turn_.front());
@@ -101,6 +102,11 @@ void TlsNode::expel(const http::Fingerprint& key) {
 std::set<std::string> TlsNode::targets() const {
   const std::lock_guard lock(mutex_);
   return targets_;
+}
+
+std::vector<std::string> TlsNode::bodies() const {
+  const std::lock_guard lock(mutex_);
+  return bodies_;
 }
 
 http::TlsServer::Connections TlsNode::connections() {  // counted on the loop's thread, whose they are

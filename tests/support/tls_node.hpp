@@ -43,7 +43,8 @@ class TlsNode {
 
   std::vector<Endpoint> endpoints() const { return endpoints_; }
   http::TlsPeer as_peer() const { return {"node-a", endpoints_, secret_.identity.fingerprint()}; }
-  std::set<std::string> targets() const;  // of all requests that reached the application
+  std::set<std::string> targets() const;    // of all requests that reached the application
+  std::vector<std::string> bodies() const;  // of those requests, in order
   http::TlsServer::Connections connections();
 
  private:
@@ -54,6 +55,7 @@ class TlsNode {
   mutable std::mutex mutex_;
   std::set<http::Fingerprint> members_;
   std::set<std::string> targets_;
+  std::vector<std::string> bodies_;
   std::deque<http::Response> in_turn_;
   std::unique_ptr<http::TlsServer> server_;
   std::vector<Endpoint> endpoints_;
