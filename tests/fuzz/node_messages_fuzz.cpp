@@ -21,7 +21,9 @@ void try_as(std::string_view text, Read read) {
                    [](const auto& message) { return to_json(message); });
 }
 
-bool contains(ByteView whole, ByteView part) { return !std::ranges::search(whole, part).empty(); }
+bool contains(ByteView whole, ByteView part) {
+  return std::search(whole.begin(), whole.end(), part.begin(), part.end()) != whole.end();
+}
 
 }  // namespace
 
