@@ -2,12 +2,14 @@
 #include "agent/http/tls_server.hpp"
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
+#include <cerrno>
 #include <list>
 
 #include "agent/http/conversation.hpp"
@@ -20,9 +22,6 @@ using Tcp = asio::ip::tcp;
 using TlsStream = beast::ssl_stream<beast::tcp_stream>;
 
 namespace {
-
-using FreeBind = asio::detail::socket_option::boolean<IPPROTO_IP, IP_FREEBIND>;
-using FreeBind6 = asio::detail::socket_option::boolean<IPPROTO_IPV6, IPV6_FREEBIND>;
 
 // What one client is likely to have as many of as it wants: an IPv4 address, or the network of an IPv6 one (RFC 6177).
 std::string origin_of(const asio::ip::address& address) {
@@ -50,7 +49,15 @@ void make_room(const OpenOnes& connections, std::size_t most, Fits fits) {
     if (!oldest) oldest = connection;
     ++count;
   }
-  if (count >= most) beast::get_lowest_layer(oldest->stream).close();
+  if (oldest && count >= most) beast::get_lowest_layer(oldest->stream).close();
+}
+
+// Also to an address that the machine does not have yet. Asio has no option for it.
+void bind_freely(int socket, const Tcp::endpoint& endpoint, boost::system::error_code& failed) {
+  const int on = 1;
+  const bool v6 = endpoint.address().is_v6();
+  if (::setsockopt(socket, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, &on, sizeof on) != 0)
+    failed = errno_code(errno);
 }
 
 Tcp::acceptor listen_on(const asio::any_io_executor& executor, const Tcp::endpoint& endpoint) {
@@ -61,12 +68,8 @@ Tcp::acceptor listen_on(const asio::any_io_executor& executor, const Tcp::endpoi
   };
   tried([&] { acceptor.open(endpoint.protocol(), failed); });
   tried([&] { acceptor.set_option(asio::socket_base::reuse_address(true), failed); });
-  if (endpoint.address().is_v6()) {
-    tried([&] { acceptor.set_option(asio::ip::v6_only(true), failed); });
-    tried([&] { acceptor.set_option(FreeBind6(true), failed); });
-  } else {
-    tried([&] { acceptor.set_option(FreeBind(true), failed); });
-  }
+  if (endpoint.address().is_v6()) tried([&] { acceptor.set_option(asio::ip::v6_only(true), failed); });
+  tried([&] { bind_freely(acceptor.native_handle(), endpoint, failed); });
   tried([&] { acceptor.bind(endpoint, failed); });
   tried([&] { acceptor.listen(asio::socket_base::max_listen_connections, failed); });
   if (failed)

@@ -56,7 +56,6 @@ asio::awaitable<void> KekReceiver::check_recorded(KekRecord record) {
 void KekReceiver::forget_old_parcels() {
   const auto now = std::chrono::steady_clock::now();
   parcels_.remove_if([now](const Parcel& parcel) { return parcel.until < now; });
-  while (parcels_.size() >= most_parcels) parcels_.pop_front();
 }
 
 asio::awaitable<OfferAnswer> KekReceiver::offered(KekOffer offer, Uuid from) {
@@ -67,6 +66,7 @@ asio::awaitable<OfferAnswer> KekReceiver::offered(KekOffer offer, Uuid from) {
   parcels_.remove_if(
       [&](const Parcel& parcel) { return parcel.generation == offer.record.generation && parcel.from == from; });
   forget_old_parcels();
+  while (parcels_.size() >= most_parcels) parcels_.pop_front();
   parcels_.push_back(
       {offer.record.generation, from, keys::generate_p256(), std::chrono::steady_clock::now() + parcel_life});
   co_return OfferAnswer{parcels_.back().key.point};

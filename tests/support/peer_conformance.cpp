@@ -108,16 +108,20 @@ void delivery_is_taken_once_and_from_who_offered_it(const tests::KekNodeMaker& m
 // A member with defects or bad intentions costs a bounded memory, and its offers push out the oldest.
 void of_too_many_offers_the_oldest_is_void_and_may_be_made_again(const tests::KekNodeMaker& maker) {
   Steps steps(maker);
-  KekRecord other = steps.record;
+  const auto offer_others = [&](int count) {
+    KekRecord other = steps.record;
+    for (int i = 0; i < count; ++i) {
+      other.generation = static_cast<keys::Generation>(100 + i);
+      steps.cluster.record(other);
+      BOOST_TEST(!steps.offer(2, other).empty());
+    }
+  };
   const Bytes first = steps.offer(0);
-  for (int i = 0; i < 16; ++i) {
-    other.generation = static_cast<keys::Generation>(100 + i);
-    steps.cluster.record(other);
-    BOOST_TEST(!steps.offer(2, other).empty());
-  }
+  offer_others(16);
   BOOST_CHECK_EXCEPTION(steps.deliver(0, first), Error, refused_as("wrong_state"));
   const Bytes again = steps.offer(0);
   BOOST_TEST(again != first);
+  offer_others(15);  // as many as are kept
   steps.deliver(0, again);
 }
 
