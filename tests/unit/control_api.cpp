@@ -170,16 +170,24 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(admission)
 
+http::Peer caller(uid_t uid, std::vector<gid_t> groups) {
+  http::Peer peer;
+  peer.uid = uid;
+  peer.pid = 1;
+  peer.groups = std::move(groups);
+  return peer;
+}
+
 BOOST_AUTO_TEST_CASE(root_and_the_group_are_admitted_and_others_are_told_the_way) {
   const std::optional<gid_t> group = 4242;
-  BOOST_TEST(!refuse_stranger({0, 1, {0}}, group));
-  BOOST_TEST(!refuse_stranger({0, 1, {0}}, std::nullopt));
-  BOOST_TEST(!refuse_stranger({1000, 1, {1000, 27, 4242}}, group));
-  const auto refused = refuse_stranger({1000, 1, {1000, 27}}, group);
+  BOOST_TEST(!refuse_stranger(caller(0, {0}), group));
+  BOOST_TEST(!refuse_stranger(caller(0, {0}), std::nullopt));
+  BOOST_TEST(!refuse_stranger(caller(1000, {1000, 27, 4242}), group));
+  const auto refused = refuse_stranger(caller(1000, {1000, 27}), group);
   BOOST_REQUIRE(refused.has_value());
   BOOST_TEST(refused->status == 403u);
   BOOST_TEST(refused->body.find("usermod -a -G volcrypt") != std::string::npos);
-  BOOST_TEST(refuse_stranger({1000, 1, {0}}, std::nullopt).has_value());  // group root is not root
+  BOOST_TEST(refuse_stranger(caller(1000, {0}), std::nullopt).has_value());  // group root is not root
 }
 
 BOOST_AUTO_TEST_CASE(a_group_that_does_not_exist_has_no_id) {
