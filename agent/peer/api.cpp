@@ -16,9 +16,8 @@ http::Response answer(std::string body) {
 
 // To a stranger no name of the cluster or its nodes is told.
 http::Response not_a_member() {
-  return http::problem(
-      403, "peer_refused", "the key that you showed is no member's of this node's cluster",
-      "A node that was removed, or set up anew, is admitted again with a token: `volcryptctl cluster token`.");
+  return http::problem(403, "peer_refused", "the key that you showed is no member's of this node's cluster",
+                       "A node that was removed, or set up anew, has to be admitted by the authority again.");
 }
 
 }  // namespace
