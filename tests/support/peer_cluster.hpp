@@ -8,18 +8,44 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "agent/http/tls_server.hpp"
 #include "agent/keys/authority.hpp"
 #include "agent/peer/api.hpp"
 #include "agent/peer/client.hpp"
+#include "dmtarget/error.hpp"
 #include "tests/support/kek_conformance.hpp"
 #include "tests/support/tls_node.hpp"
 
 namespace volcrypt::test {
 
 class PeerCluster;
+
+// What came of a coroutine on another thread, as plain values: the thread sanitizer does not know how the C++ library
+// counts the users of an exception object.
+template <class T>
+struct Outcome {
+  std::optional<T> value;
+  std::optional<boost::system::error_code> cause;
+  ErrorContext context;
+};
+template <class T>
+asio::awaitable<Outcome<T>> outcome_of(asio::awaitable<T> task) {
+  Outcome<T> outcome;
+  try {
+    outcome.value.emplace(co_await std::move(task));
+  } catch (const Error& error) {
+    outcome.cause = error.code();
+    outcome.context = {error.operation(), error.object(), error.way_out()};
+  }
+  co_return outcome;
+}
+inline asio::awaitable<bool> as_value(asio::awaitable<void> task) {
+  co_await std::move(task);
+  co_return true;
+}
 
 class PeerNode {
  public:
@@ -31,8 +57,11 @@ class PeerNode {
   // Runs a coroutine on this node's loop, to its end.
   template <class T>
   T run(asio::awaitable<T> task) {
-    return asio::co_spawn(loop_, std::move(task), asio::use_future).get();
+    Outcome<T> outcome = asio::co_spawn(loop_, outcome_of(std::move(task)), asio::use_future).get();
+    if (outcome.cause) throw Error(*outcome.cause, outcome.context);
+    return std::move(*outcome.value);
   }
+  void run(asio::awaitable<void> task) { run(as_value(std::move(task))); }
   template <class Call>
   auto with_keys(Call call) {
     return run(keyring().with("a test's call", std::move(call)));
