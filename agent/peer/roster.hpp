@@ -14,13 +14,13 @@ namespace volcrypt::peer {
 
 class Roster {
  public:
-  // The document was opened against the pin before. Throws Error(errc::token_malformed) for an address that is none.
+  // The document was opened against the pin before. Its addresses are read when they are needed: reach().
   explicit Roster(cluster::Membership membership);
 
   const cluster::Membership& membership() const noexcept { return membership_; }
   const cluster::MemberEntry* by_key(const http::Fingerprint& key) const;  // null: a stranger
   const cluster::MemberEntry* by_node(const Uuid& node) const;
-  // How to reach a member. errc::wrong_state when the document has no address or key of it.
+  // How to reach a member. errc::wrong_state without address or key; errc::invalid_argument: see parse_address.
   http::TlsPeer reach(const cluster::MemberEntry& member) const;
   std::vector<Bytes> attestation_keys() const;  // of all members that have one
 
