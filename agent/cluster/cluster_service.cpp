@@ -233,12 +233,14 @@ asio::awaitable<void> ClusterService::enable(keys::Protection protection) {
     if (!failures.empty()) throw Error(errc::wrong_state, {"enable", "cluster encryption", failures});
     co_await state.driver->apply(event::Enable{protection});
   }
-  for (;;) {
+  // From what the last wait returned on: of a revision that was compacted meanwhile a store tells nothing any more.
+  for (Revision seen = 0;;) {
     const auto entry = co_await state.stored(store_key::encryption);
     if (!entry) throw Error(errc::store_damaged, {"read", "the encryption state", "It vanished from the store."});
     encryption = parse_encryption_state(entry->value);
     if (encryption.phase != EncryptionPhase::Enabling) break;
-    co_await state.store.changed(entry->key, entry->modified);
+    seen = std::max(seen, entry->modified);
+    seen = std::max(seen, co_await state.store.changed(entry->key, seen));
   }
   if (encryption.phase == EncryptionPhase::Enabled) co_return;
   if (state.driver->last_error()) std::rethrow_exception(state.driver->last_error());

@@ -15,6 +15,7 @@ inline constexpr std::string_view encryption = "encryption";
 inline constexpr std::string_view membership = "membership";
 inline constexpr std::string_view recovery_verified = "recovery-verified";
 inline constexpr std::string_view coordinator_lease = "coordinator";  // a lease's name
+inline constexpr std::string_view move = "move";  // store_move.cpp: this store is a copy that is not in use yet
 
 inline constexpr std::string_view generations = "generation/";
 inline constexpr std::string_view recoveries = "recovery/";

@@ -8,20 +8,11 @@
 
 #include "agent/cluster/membership.hpp"
 #include "agent/cluster/state.hpp"
+#include "agent/cluster/work.hpp"
 
 namespace volcrypt::cluster {
 
 namespace asio = boost::asio;
-
-struct MemberReadiness {  // for the checks of `enable`
-  std::string version;
-  std::vector<std::string> failures;  // each a sentence that names cause and way out; empty: ready
-};
-
-struct RewrapProgress {
-  std::uint64_t total = 0, done = 0, absent = 0;
-  std::vector<std::string> failures;  // "volume NAME: cause"; failed volumes keep their old generation
-};
 
 // What the firmware says; absent: no UEFI, or one without Secure Boot. On is what gives PCR 7 its meaning.
 enum class SecureBoot { on, off, absent };

@@ -27,6 +27,7 @@ endforeach()
 # What a node keeps beside the store.
 volcrypt_fuzz(NAME local_records SOURCE ${CMAKE_CURRENT_LIST_DIR}/local_records_fuzz.cpp CORPUS local_records
   INSTRUMENT ${CMAKE_SOURCE_DIR}/agent/node_record.cpp ${cluster}/pinned_state.cpp ${cluster}/membership.cpp ${keys_instrumented}
+             ${cluster}/store_record.cpp ${cluster}/etcd_address.cpp ${CMAKE_SOURCE_DIR}/agent/http/https_server.cpp
   LIBS volcrypt_dmtarget OpenSSL::Crypto)
 if(TARGET unit_corpus_local_records)
   target_link_libraries(unit_corpus_local_records PRIVATE volcrypt_agent)

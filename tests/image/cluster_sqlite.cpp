@@ -89,14 +89,18 @@ std::uint64_t last_number(int pipe) {
 
 BOOST_AUTO_TEST_CASE(the_store_on_sqlite_keeps_every_promise_of_a_store) {
   std::vector<std::unique_ptr<File>> files;
-  test::check_store_conformance([&] {
+  const auto make = [&] {
     files.push_back(std::make_unique<File>());
     auto now = std::make_shared<std::chrono::system_clock::time_point>(std::chrono::system_clock::now());
     SqliteStore::Options options{files.back()->path};
     options.now = [now] { return *now; };
-    return test::StoreUnderTest{std::make_unique<SqliteStore>(std::move(options)),
-                                [now](std::chrono::seconds time) { *now += time; }};
-  });
+    test::StoreUnderTest made;
+    made.store = std::make_unique<SqliteStore>(std::move(options));
+    made.pass_time = [now](std::chrono::seconds time) { *now += time; };
+    return made;
+  };
+  test::check_store_conformance(make);
+  test::check_store_whose_clock_is_set_back(make);
 }
 
 BOOST_FIXTURE_TEST_CASE(what_was_committed_is_there_after_reopening_and_the_file_is_private, File) {

@@ -5,5 +5,6 @@ target_link_libraries(volcrypt_cluster_fakes PUBLIC volcrypt_cluster Boost::unit
 volcrypt_test(NAME unit_cluster_rotation TIER unit SOURCES cluster_rotation.cpp cluster_rotation_histories.cpp LIBS volcrypt_cluster)
 volcrypt_test(NAME unit_cluster_state TIER unit SOURCES cluster_state.cpp LIBS volcrypt_cluster)
 volcrypt_test(NAME unit_cluster_membership TIER unit SOURCES cluster_membership.cpp LIBS volcrypt_cluster)
-volcrypt_test(NAME unit_cluster_store TIER unit SOURCES cluster_store.cpp cluster_change_feed.cpp LIBS volcrypt_cluster_fakes)
+volcrypt_test(NAME unit_cluster_store TIER unit SOURCES cluster_store.cpp cluster_store_move.cpp cluster_change_feed.cpp LIBS volcrypt_cluster_fakes)
 volcrypt_test(NAME unit_cluster_service TIER unit SOURCES cluster_service.cpp cluster_service_fates.cpp cluster_changes.cpp LIBS volcrypt_cluster_fakes)
+volcrypt_test(NAME unit_cluster_etcd_values TIER unit SOURCES cluster_etcd_values.cpp LIBS volcrypt_cluster)

@@ -8,9 +8,13 @@
 using namespace volcrypt;
 
 BOOST_AUTO_TEST_CASE(the_store_in_memory_keeps_every_promise_of_a_store) {
-  test::check_store_conformance([] {
+  const auto make = [] {
     auto now = std::make_shared<std::chrono::system_clock::time_point>(std::chrono::system_clock::now());
-    return test::StoreUnderTest{std::make_unique<test::MemoryStore>([now] { return *now; }),
-                                [now](std::chrono::seconds time) { *now += time; }};
-  });
+    test::StoreUnderTest made;
+    made.store = std::make_unique<test::MemoryStore>([now] { return *now; });
+    made.pass_time = [now](std::chrono::seconds time) { *now += time; };
+    return made;
+  };
+  test::check_store_conformance(make);
+  test::check_store_whose_clock_is_set_back(make);
 }

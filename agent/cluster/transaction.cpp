@@ -1,5 +1,5 @@
-// The limits that every engine keeps, see store.hpp.
-#include "agent/cluster/store.hpp"
+// The limits that every engine keeps, see transaction.hpp.
+#include "agent/cluster/transaction.hpp"
 
 #include <algorithm>
 #include <set>
