@@ -30,6 +30,13 @@ Api::Api(Parts parts) : parts_(std::move(parts)) {
   add(http::Method::post, "/v1/keks/offers", &Api::offer);
   add(http::Method::post, "/v1/keks", &Api::deliver);
   add(http::Method::post, "/v1/keks/proofs", &Api::prove);
+  add(http::Method::get, "/v1/keys/warnings", &Api::warnings);
+  add(http::Method::post, "/v1/membership", &Api::adopt);
+  add(http::Method::post, "/v1/readiness", &Api::readiness);
+  add(http::Method::post, "/v1/rewraps", &Api::rewrap);
+  add(http::Method::get, "/v1/rewraps", &Api::rewrap_progress);
+  add(http::Method::get, "/v1/census", &Api::census);
+  add(http::Method::post, "/v1/retirements", &Api::retire);
 }
 
 Api::Caller Api::caller_of(const http::Peer& peer) const {
@@ -46,7 +53,7 @@ bool Api::is_member(const http::Fingerprint& key) const {
 asio::awaitable<http::Response> Api::hello(http::Request request) {
   const Caller caller = caller_of(request.peer);
   const cluster::Membership& membership = caller.roster->membership();
-  co_return answer(to_json(Hello{parts_.version, membership.cluster, parts_.node, membership.version}));
+  co_return answer(to_json(Hello{parts_.version, membership.cluster, parts_.node(), membership.version}));
 }
 
 asio::awaitable<http::Response> Api::offer(http::Request request) {
@@ -70,6 +77,50 @@ asio::awaitable<http::Response> Api::prove(http::Request request) {
   ProofRequest asked = parse_proof_request(request.body);
   const ProofAnswer proof = co_await parts_.receiver.asked(std::move(asked));
   co_return answer(to_json(proof));
+}
+
+asio::awaitable<http::Response> Api::warnings(http::Request) {
+  Sentences warnings;
+  warnings.sentences = co_await parts_.duties.self().key_warnings();
+  co_return answer(to_json(warnings));
+}
+
+asio::awaitable<http::Response> Api::adopt(http::Request request) {
+  const cluster::SignedMembership document = cluster::parse_signed_membership(request.body);
+  co_await parts_.duties.self().adopt_membership(document);
+  co_return answer("{}");
+}
+
+asio::awaitable<http::Response> Api::readiness(http::Request request) {
+  const ReadinessRequest asked = parse_readiness_request(request.body);
+  const cluster::MemberReadiness readiness = co_await parts_.duties.self().readiness(asked.protection);
+  co_return answer(to_json(readiness));
+}
+
+asio::awaitable<http::Response> Api::rewrap(http::Request request) {
+  const WorkRequest wanted = parse_work_request(request.body);
+  const RewrapAnswer done = co_await parts_.duties.rewrap(wanted.generation);
+  co_return answer(to_json(done));
+}
+
+asio::awaitable<http::Response> Api::rewrap_progress(http::Request) {
+  const RewrapAnswer progress = co_await parts_.duties.progress();
+  co_return answer(to_json(progress));
+}
+
+asio::awaitable<http::Response> Api::census(http::Request) {
+  Census census;
+  census.needed = co_await parts_.duties.self().census();
+  co_return answer(to_json(census));
+}
+
+asio::awaitable<http::Response> Api::retire(http::Request request) {
+  const Caller caller = caller_of(request.peer);
+  const WorkRequest wanted = parse_work_request(request.body);
+  co_await parts_.duties.retire(wanted.generation);
+  runtime::log(runtime::Severity::notice, "KEK destroyed, as the cluster let it go",
+               {{"generation", std::to_string(wanted.generation)}, {"asked by", caller.member->name}});
+  co_return answer("{}");
 }
 
 asio::awaitable<http::Response> Api::handle(http::Request request, std::string target) {

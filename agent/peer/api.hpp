@@ -7,6 +7,7 @@
 
 #include "agent/http/application.hpp"
 #include "agent/http/router.hpp"
+#include "agent/peer/duties.hpp"
 #include "agent/peer/kek_receiver.hpp"
 #include "agent/peer/roster.hpp"
 
@@ -17,8 +18,9 @@ class Api {
   struct Parts {
     std::function<CurrentRoster()> roster;  // null while this node belongs to no cluster
     KekReceiver& receiver;
-    Uuid node;
-    std::string version;  // of this software
+    Duties& duties;
+    std::function<Uuid()> node;  // this one; nil before it belongs to a cluster
+    std::string version;         // of this software
   };
 
   explicit Api(Parts parts);
@@ -42,6 +44,13 @@ class Api {
   asio::awaitable<http::Response> offer(http::Request request);
   asio::awaitable<http::Response> deliver(http::Request request);
   asio::awaitable<http::Response> prove(http::Request request);
+  asio::awaitable<http::Response> warnings(http::Request request);
+  asio::awaitable<http::Response> adopt(http::Request request);
+  asio::awaitable<http::Response> readiness(http::Request request);
+  asio::awaitable<http::Response> rewrap(http::Request request);
+  asio::awaitable<http::Response> rewrap_progress(http::Request request);
+  asio::awaitable<http::Response> census(http::Request request);
+  asio::awaitable<http::Response> retire(http::Request request);
 
   Parts parts_;
   http::Router router_;

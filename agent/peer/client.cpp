@@ -12,15 +12,7 @@
 namespace volcrypt::peer {
 namespace {
 
-constexpr std::size_t longest_quote = 600;  // characters of another node's words
-
-// Another node's words for a terminal or a journal.
-std::string printable(std::string text) {
-  if (text.size() > longest_quote) text.resize(longest_quote);
-  for (char& c : text)
-    if (c < ' ' || c > '~') c = '?';
-  return text;
-}
+constexpr std::size_t longest_answer = 64 * 1024;  // bytes
 
 std::string words_of(const http::Response& answer) {
   try {
@@ -42,7 +34,7 @@ Digest fresh_nonce() {
 }  // namespace
 
 asio::awaitable<std::string> Client::ask(http::TlsRequest request) const {
-  request.answer_bytes = keys::message_limit;
+  request.answer_bytes = longest_answer;
   const std::string what = request.target;
   http::Response answer = co_await http::ask(identity_, peer_, std::move(request));
   if (answer.status != 200)
@@ -54,9 +46,12 @@ asio::awaitable<std::string> Client::tell(std::string target, std::string body) 
   return ask({http::Method::post, std::move(target), std::move(body), keys_deadline_});
 }
 
+asio::awaitable<std::string> Client::look(std::string target) const {
+  return ask({http::Method::get, std::move(target), "", deadline_});
+}
+
 asio::awaitable<Hello> Client::hello() const {
-  http::TlsRequest request{http::Method::get, "/v1/hello", "", deadline_};
-  const std::string body = co_await ask(std::move(request));
+  const std::string body = co_await look("/v1/hello");
   co_return parse_hello(body);
 }
 
@@ -72,6 +67,39 @@ asio::awaitable<void> Client::deliver(KekDelivery delivery) const {
 asio::awaitable<ProofAnswer> Client::prove(ProofRequest asked) const {
   const std::string body = co_await tell("/v1/keks/proofs", to_json(asked));
   co_return parse_proof_answer(body);
+}
+
+asio::awaitable<Sentences> Client::warnings() const {
+  const std::string body = co_await look("/v1/keys/warnings");
+  co_return parse_sentences(body);
+}
+
+asio::awaitable<void> Client::adopt(cluster::SignedMembership membership) const {
+  (void)co_await tell("/v1/membership", cluster::to_json(membership));
+}
+
+asio::awaitable<cluster::MemberReadiness> Client::readiness(keys::Protection protection) const {
+  const std::string body = co_await tell("/v1/readiness", to_json(ReadinessRequest{protection}));
+  co_return parse_readiness(body);
+}
+
+asio::awaitable<RewrapAnswer> Client::rewrap(Generation to) const {
+  const std::string body = co_await tell("/v1/rewraps", to_json(WorkRequest{to}));
+  co_return parse_rewrap_answer(body);
+}
+
+asio::awaitable<RewrapAnswer> Client::rewrap_progress() const {
+  const std::string body = co_await look("/v1/rewraps");
+  co_return parse_rewrap_answer(body);
+}
+
+asio::awaitable<Census> Client::census() const {
+  const std::string body = co_await look("/v1/census");
+  co_return parse_census(body);
+}
+
+asio::awaitable<void> Client::retire(Generation generation) const {
+  (void)co_await tell("/v1/retirements", to_json(WorkRequest{generation}));
 }
 
 asio::awaitable<void> bring_kek(keys::Keyring& ours, const Client& member, KekPassage passage) {

@@ -4,8 +4,10 @@
 
 #include <chrono>
 
+#include "agent/cluster/membership.hpp"
 #include "agent/http/tls_client.hpp"
 #include "agent/keys/keyring.hpp"
+#include "agent/peer/member_messages.hpp"
 #include "agent/peer/messages.hpp"
 
 namespace volcrypt::peer {
@@ -26,9 +28,17 @@ class Client {
   asio::awaitable<OfferAnswer> offer(KekOffer offer) const;
   asio::awaitable<void> deliver(KekDelivery delivery) const;
   asio::awaitable<ProofAnswer> prove(ProofRequest request) const;
+  asio::awaitable<Sentences> warnings() const;
+  asio::awaitable<void> adopt(cluster::SignedMembership membership) const;
+  asio::awaitable<cluster::MemberReadiness> readiness(keys::Protection protection) const;
+  asio::awaitable<RewrapAnswer> rewrap(Generation to) const;  // returns after a while, finished or not
+  asio::awaitable<RewrapAnswer> rewrap_progress() const;
+  asio::awaitable<Census> census() const;
+  asio::awaitable<void> retire(Generation generation) const;
 
  private:
   asio::awaitable<std::string> ask(http::TlsRequest request) const;
+  asio::awaitable<std::string> look(std::string target) const;
   asio::awaitable<std::string> tell(std::string target, std::string body) const;
 
   http::TlsIdentity identity_;

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 
-#include "agent/keys/documents.hpp"
 #include "agent/keys/messages.hpp"
 #include "agent/keys/p256.hpp"
+#include "agent/peer/message_form.hpp"
 
 namespace volcrypt::peer {
 namespace {
@@ -21,18 +21,6 @@ const JsonDocument hello_document = document("a node's hello"), offer_document =
                    delivery_document = document("a KEK that was sent"),
                    proof_request_document = document("the question for a KEK's proof"),
                    proof_document = document("the proof of a KEK");
-
-// Reads one document's members after its format and version; `read` takes what is its own.
-template <class Value, class Read>
-Value parse(std::string_view text, const JsonDocument& form, const char* format, Read read) {
-  const json::object object = parse_object(text, form);
-  MemberReader members(object, form);
-  keys::read_begin(members, format);
-  Value value;
-  read(members, value);
-  members.finish();
-  return value;
-}
 
 Digest digest_of(MemberReader& members, const char* name) {
   Digest digest{};
@@ -52,7 +40,7 @@ std::string to_json(const Hello& hello) {
 }
 
 Hello parse_hello(std::string_view text) {
-  return parse<Hello>(text, hello_document, "volcrypt hello", [](MemberReader& members, Hello& hello) {
+  return parse_message<Hello>(text, hello_document, "volcrypt hello", [](MemberReader& members, Hello& hello) {
     hello.version = members.text("software");
     if (hello.version.size() > longest_version) members.refuse("software", "It has more than 64 characters.");
     hello.cluster = members.uuid("cluster");
@@ -68,9 +56,10 @@ std::string to_json(const KekOffer& offer) {
 }
 
 KekOffer parse_kek_offer(std::string_view text) {
-  return parse<KekOffer>(text, offer_document, "volcrypt kek offer", [](MemberReader& members, KekOffer& offer) {
-    offer.record = keys::kek_record_of(members.object("record"), offer_document);
-  });
+  return parse_message<KekOffer>(text, offer_document, "volcrypt kek offer",
+                                 [](MemberReader& members, KekOffer& offer) {
+                                   offer.record = keys::kek_record_of(members.object("record"), offer_document);
+                                 });
 }
 
 std::string to_json(const OfferAnswer& answer) {
@@ -85,7 +74,7 @@ OfferAnswer parse_offer_answer(std::string_view text) {
     if (!answer.parcel_key.empty() && answer.parcel_key.size() != keys::p256_point_size)
       members.refuse("parcel_key", "It must be empty or of 65 bytes.");
   };
-  return parse<OfferAnswer>(text, offer_answer_document, "volcrypt kek offer answer", read);
+  return parse_message<OfferAnswer>(text, offer_answer_document, "volcrypt kek offer answer", read);
 }
 
 std::string to_json(const KekDelivery& delivery) {
@@ -100,7 +89,7 @@ KekDelivery parse_kek_delivery(std::string_view text) {
     delivery.transfer = keys::kek_transfer_of(members.object("transfer"), delivery_document);
     delivery.parcel = members.base64("parcel");
   };
-  return parse<KekDelivery>(text, delivery_document, "volcrypt kek delivery", read);
+  return parse_message<KekDelivery>(text, delivery_document, "volcrypt kek delivery", read);
 }
 
 std::string to_json(const ProofRequest& request) {
@@ -115,7 +104,7 @@ ProofRequest parse_proof_request(std::string_view text) {
     request.record = keys::kek_record_of(members.object("record"), proof_request_document);
     request.nonce = digest_of(members, "nonce");
   };
-  return parse<ProofRequest>(text, proof_request_document, "volcrypt kek proof request", read);
+  return parse_message<ProofRequest>(text, proof_request_document, "volcrypt kek proof request", read);
 }
 
 std::string to_json(const ProofAnswer& answer) {
@@ -125,9 +114,9 @@ std::string to_json(const ProofAnswer& answer) {
 }
 
 ProofAnswer parse_proof_answer(std::string_view text) {
-  return parse<ProofAnswer>(text, proof_document, "volcrypt kek proof", [](MemberReader& members, ProofAnswer& answer) {
-    answer.proof = digest_of(members, "proof");
-  });
+  return parse_message<ProofAnswer>(
+      text, proof_document, "volcrypt kek proof",
+      [](MemberReader& members, ProofAnswer& answer) { answer.proof = digest_of(members, "proof"); });
 }
 
 }  // namespace volcrypt::peer

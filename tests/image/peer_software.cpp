@@ -2,24 +2,14 @@
 #define BOOST_TEST_DYN_LINK
 #include <boost/test/unit_test.hpp>
 
-#include "agent/keys/software_kek_store.hpp"
 #include "dmtarget/error.hpp"
 #include "tests/support/peer_cluster.hpp"
-#include "tests/support/temporary_directory.hpp"
+#include "tests/support/software_node.hpp"
 
 using namespace volcrypt;
 using namespace volcrypt::test;
 
 namespace {
-
-class SoftwareNode : public tests::KekNode {
- public:
-  std::unique_ptr<keys::KekStore> open() override { return std::make_unique<keys::SoftwareKekStore>(directory()); }
-  std::filesystem::path directory() const override { return directory_.path() / "software"; }
-
- private:
-  tests::TemporaryDirectory directory_;
-};
 
 const tests::KekNodeMaker maker = [] { return std::make_unique<SoftwareNode>(); };
 const PeerConformance added("software", maker);
@@ -60,7 +50,7 @@ BOOST_FIXTURE_TEST_SUITE(peer_client, Conversation)
 BOOST_AUTO_TEST_CASE(an_answer_that_is_none_is_refused_and_a_refusal_is_told_printable) {
   for (const char* body : {"", "{}", "[]", "{\"format\":\"volcrypt hello\",\"version\":1}"})
     BOOST_TEST(failure(200, body, hello).starts_with("token_malformed: "), body);
-  BOOST_TEST(failure(200, std::string(17 * 1024, ' '), hello).starts_with("limit_exceeded: "));
+  BOOST_TEST(failure(200, std::string(65 * 1024, ' '), hello).starts_with("limit_exceeded: "));
   const std::string refused = failure(
       409,
       R"({"error":{"kind":"wrong_state","message":"no\u001b[31m \u00e4","wayOut":")" + std::string(5000, 'x') + "\"}}",

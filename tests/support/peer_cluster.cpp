@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 
 #include "agent/peer/address.hpp"
 
@@ -45,6 +44,8 @@ asio::awaitable<std::optional<keys::KekRecord>> look_up(const PeerCluster& clust
   co_return cluster.record_of(generation);
 }
 
+asio::awaitable<cluster::EncryptionState> read(const cluster::EncryptionState& stored) { co_return stored; }
+
 }  // namespace
 
 PeerNode::PeerNode(PeerCluster& cluster, const tests::KekNodeMaker& maker, std::size_t number)
@@ -54,7 +55,9 @@ PeerNode::PeerNode(PeerCluster& cluster, const tests::KekNodeMaker& maker, std::
       entry_(new_entry(number)),
       keys_(node_keys(enrolled(cluster, *node_, entry_))),
       receiver_(keys_, [this](keys::Generation generation) { return look_up(cluster_, generation); }),
-      api_({[this] { return roster(); }, receiver_, entry_.node, "0.0.0"}),
+      duties_(
+          member_, [this] { return read(stored_); }, std::chrono::milliseconds(200)),
+      api_({[this] { return roster(); }, receiver_, duties_, [this] { return entry_.node; }, "0.0.0"}),
       server_(std::make_unique<http::TlsServer>(loop_.get_executor(),
                                                 std::vector{peer::Address(asio::ip::make_address("127.0.0.1"), 0)},
                                                 secret_.identity, http::TlsLimits{}, api_.application(),
@@ -93,6 +96,11 @@ peer::CurrentRoster PeerNode::roster() const {
 peer::Client PeerNode::client_of(const PeerNode& other) const {
   const peer::CurrentRoster known = roster();
   return {secret_.identity, known->reach(*known->by_node(other.entry().node))};
+}
+
+std::unique_ptr<peer::RemoteMember> PeerNode::remote(const PeerNode& other) {
+  return std::make_unique<peer::RemoteMember>(
+      peer::RemoteMember::Parts{entry_.node, secret_.identity, [this] { return roster(); }, keys_}, other.entry());
 }
 
 PeerCluster::PeerCluster(const tests::KekNodeMaker& maker, std::size_t nodes) {

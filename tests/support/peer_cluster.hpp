@@ -4,6 +4,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 #include <map>
 #include <memory>
@@ -15,8 +16,11 @@
 #include "agent/keys/authority.hpp"
 #include "agent/peer/api.hpp"
 #include "agent/peer/client.hpp"
+#include "agent/peer/remote_member.hpp"
 #include "dmtarget/error.hpp"
+#include "tests/support/fake_member.hpp"
 #include "tests/support/kek_conformance.hpp"
+#include "tests/support/memory_store.hpp"
 #include "tests/support/tls_node.hpp"
 
 namespace volcrypt::test {
@@ -71,6 +75,17 @@ class PeerNode {
   void know(peer::CurrentRoster roster);
   peer::CurrentRoster roster() const;
   peer::Client client_of(const PeerNode& other) const;
+  std::unique_ptr<peer::RemoteMember> remote(const PeerNode& other);  // as this node's coordinator has it
+  // Runs a call on this node's loop, where its member's memory and its view of the store are touched alone.
+  struct AtHome {
+    FakeNode& work;  // what its member remembers
+    FakeMember& member;
+    cluster::EncryptionState& stored;  // what the cluster's store says
+  };
+  template <class Call>
+  auto at_home(Call call) {
+    return asio::post(loop_, asio::use_future([&] { return call(AtHome{work_, member_, stored_}); })).get();
+  }
   void stop();  // the server and the loop; keys stay
 
  private:
@@ -83,7 +98,12 @@ class PeerNode {
   keys::NodeKeys keys_;
   mutable std::mutex mutex_;
   peer::CurrentRoster roster_;
+  MemoryStore store_;
+  FakeNode work_;
+  FakeMember member_{work_, store_, nullptr};
+  cluster::EncryptionState stored_;
   peer::KekReceiver receiver_;
+  peer::Duties duties_;
   peer::Api api_;
   std::unique_ptr<http::TlsServer> server_;
   std::thread thread_;

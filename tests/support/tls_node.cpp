@@ -1,6 +1,8 @@
 // The server's loop and application, see tls_node.hpp.
 #include "tests/support/tls_node.hpp"
 
+#include <fcntl.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -125,6 +127,8 @@ Endpoint closed_endpoint() {
   return asio::ip::tcp::acceptor(loop, {asio::ip::make_address("127.0.0.1"), 0}).local_endpoint();
 }
 
-SilentListener::SilentListener() : acceptor_(loop_, {asio::ip::make_address("127.0.0.1"), 0}) {}
+SilentListener::SilentListener() : acceptor_(loop_, {asio::ip::make_address("127.0.0.1"), 0}) {
+  ::fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC);  // a daemon that a test starts is not to hold it open
+}
 
 }  // namespace volcrypt::test

@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "agent/peer/address.hpp"
+#include "agent/peer/member_messages.hpp"
 #include "agent/peer/messages.hpp"
 #include "agent/peer/roster.hpp"
 #include "dmtarget/error.hpp"
@@ -109,6 +110,40 @@ BOOST_AUTO_TEST_CASE(messages_have_one_spelling) {
       with_format("kek proof request", std::string(R"("record":)") + record_text + R"(,"nonce":")" + zeros + "\""),
       parse_proof_request);
   check_spelling(with_format("kek proof", R"("proof":")" + zeros + "\""), parse_proof_answer);
+}
+
+BOOST_AUTO_TEST_CASE(messages_about_a_members_work_have_one_spelling) {
+  check_spelling(with_format("readiness request", R"("protection":"software")"), parse_readiness_request);
+  check_spelling(with_format("readiness", R"("software":"1.2.3","failures":["The TPM is absent."])"), parse_readiness);
+  check_spelling(with_format("warnings", R"("sentences":[])"), parse_sentences);
+  check_spelling(with_format("kek work", R"("generation":"18446744073709551615")"), parse_work_request);
+  check_spelling(
+      with_format("rewrap",
+                  R"("finished":false,"total":"3","done":"1","absent":"1","failures":["volume a: I/O error"])"),
+      parse_rewrap_answer);
+  check_spelling(with_format("census", R"("needed":["1","3"])"), parse_census);
+}
+
+// A census that is read as smaller than it is would cost a volume.
+BOOST_AUTO_TEST_CASE(a_census_is_numbers_each_once_or_it_is_refused) {
+  for (const char* needed : {"[1]", "[\"0\"]", "[\"01\"]", "[\"-1\"]", "[\"1\",\"1\"]", "[\"1 \"]", "[\"\"]", "[null]",
+                             "{}", "[\"18446744073709551616\"]"})
+    BOOST_CHECK_EXCEPTION(parse_census(with_format("census", std::string("\"needed\":") + needed)), Error,
+                          because(errc::token_malformed));
+}
+
+BOOST_AUTO_TEST_CASE(sentences_of_another_node_are_few_short_and_printable) {
+  const auto warnings = [](const std::string& sentences) {
+    return with_format("warnings", "\"sentences\":[" + sentences + "]");
+  };
+  BOOST_TEST(parse_sentences(warnings("\"a\\u001b[31m\"")).sentences.front() == "a?[31m");
+  BOOST_CHECK_EXCEPTION(parse_sentences(warnings("\"" + std::string(601, 'x') + "\"")), Error,
+                        because(errc::token_malformed));
+  std::string many = "\"x\"";
+  for (int i = 0; i < 64; ++i) many += ",\"x\"";
+  BOOST_CHECK_EXCEPTION(parse_sentences(warnings(many)), Error, because(errc::token_malformed));
+  const Sentences own{std::vector<std::string>(100, std::string(1000, 'x'))};  // what we write, others read
+  BOOST_TEST(parse_sentences(to_json(own)).sentences.size() == 64U);
 }
 
 BOOST_AUTO_TEST_CASE(messages_with_values_out_of_bounds_are_refused) {
