@@ -9,18 +9,18 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <filesystem>
 
-#include "agent/absent_store.hpp"
-#include "agent/cluster/sqlite_store.hpp"
 #include "agent/control/access.hpp"
 #include "agent/control/api.hpp"
 #include "agent/keys/software_kek_store.hpp"
 #include "agent/keys/tpm/tpm_kek_store.hpp"
 #include "agent/node_services.hpp"
 #include "agent/notify.hpp"
+#include "agent/peer_port.hpp"
 #include "agent/rotation_journal.hpp"
 #include "agent/runtime/log.hpp"
 #include "agent/runtime/spawn.hpp"
 #include "agent/scrape.hpp"
+#include "agent/store_home.hpp"
 #include "agent/volumes/inventory.hpp"
 
 namespace volcrypt {
@@ -51,16 +51,6 @@ const Config& prepare(const Config& config) {
   return config;
 }
 
-std::unique_ptr<cluster::Store> open_store(const Config& config) {
-  try {
-    return std::make_unique<cluster::SqliteStore>(cluster::SqliteStore::Options{config.state_directory / "store.db"});
-  } catch (const Error& error) {
-    runtime::log(Severity::error, "the store cannot be opened; volumes attach from the local copies",
-                 {{"error", errc_name(error.code())}, {"cause", error.what()}});
-    return std::make_unique<AbsentStore>(error);
-  }
-}
-
 std::unique_ptr<keys::Keyring> tpm_keyring(const Config& config, std::shared_ptr<runtime::Metrics> metrics) {
   if (config.tcti == "none") return nullptr;
   keys::TpmStoreOptions options;
@@ -86,19 +76,27 @@ struct Agent::Parts {
   Parts(asio::io_context& io, Config given, std::shared_ptr<volumes::Devices> drives)
       : loop(io),
         config(std::move(given)),
-        store(open_store(prepare(config))),
+        pin(prepare(config).state_directory / "pin.json", files),
+        store_home({config.state_directory, pin, files, [this] { start_anew(); }}, open_store(config.state_directory)),
         keys(tpm_keyring(config, metrics), software_keyring(config)),
-        pin(config.state_directory / "pin.json", files),
         node_file(config.state_directory / "node.json", files),
         devices("devices", config.device_threads),
-        volumes({{}, {}, config.state_directory, config.socket.parent_path()}, *store, keys, devices,
+        volumes({{}, {}, config.state_directory, config.socket.parent_path()}, store_home.store(), keys, devices,
                 std::move(drives)),
-        member({*store, keys, pin, node_file, files, volumes, config.state_directory / "recovery", config.firmware},
+        port({loop.get_executor(), config.addresses, config.state_directory, keys, store_home.store(),
+              [this] { return member.id(); }, member}),
+        member({store_home.store(), keys, pin, node_file, files, volumes, config.state_directory / "recovery",
+                config.firmware, [this](const cluster::Membership& membership) { port.know(membership); },
+                [this](cluster::MemberEntry entry) { return port.unreachable(std::move(entry)); }},
                host_name()),
-        cluster(*store, member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software, journalled()),
+        cluster(store_home.store(), member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software,
+                journalled()),
         scrape(cluster, volumes, *metrics),
-        services(
-            {cluster, member, pin, node_file, keys, volumes, scrape, *metrics, [this] { start_attach_missing(); }}),
+        services({cluster, member, pin, node_file, keys, volumes, scrape, *metrics, store_home,
+                  [this] {
+                    return EnrolledAt{port.fingerprint(), port.addresses()};
+                  },
+                  [this] { start_attach_missing(); }}),
         control(loop.get_executor(), services, config.socket,
                 config.socket_group.empty() ? std::nullopt : control::group_id(config.socket_group)) {
     volumes.when_caught_up([this] {
@@ -108,10 +106,19 @@ struct Agent::Parts {
 
   asio::awaitable<void> begin();
   asio::awaitable<void> try_again();
+  asio::awaitable<std::string> resume_cluster();
+  asio::awaitable<bool> retry_volumes();
   asio::awaitable<void> prove_keys();
   asio::awaitable<bool> something_waits();
+  void listen();
   asio::awaitable<void> watch_drives();
   asio::awaitable<void> clean_up_after(volumes::DriveFacts drive);
+  void start_anew() {
+    ended = Ended::restart;
+    port.stop();
+    control.stop();
+    loop.stop();
+  }
   void start_attach_missing() {
     runtime::spawn(loop.get_executor(), "attach what is missing", volumes.attach_missing());
   }
@@ -120,12 +127,13 @@ struct Agent::Parts {
   Config config;
   std::shared_ptr<runtime::Metrics> metrics = std::make_shared<runtime::Metrics>();
   runtime::Worker files{"files", 1};
-  std::unique_ptr<cluster::Store> store;
-  keys::NodeKeys keys;
   cluster::LocalPin pin;
+  StoreHome store_home;
+  keys::NodeKeys keys;
   NodeFile node_file;
   runtime::Worker devices;
   volumes::VolumeService volumes;
+  PeerPort port;
   LocalMember member;
   cluster::ClusterService cluster;
   Scrape scrape;
@@ -133,7 +141,8 @@ struct Agent::Parts {
   control::ControlServer control;
   std::unique_ptr<volumes::DriveMonitor> monitor;
   bool cluster_started = false;
-  std::string last_complaint;
+  Ended ended = Ended::stopped;
+  std::string last_complaint, not_listening;
 };
 
 // Volumes first: they need neither store nor network, and the boot waits for them.
@@ -144,6 +153,7 @@ asio::awaitable<void> Agent::Parts::begin() {
     if (node_file.known()) volumes.known_as(node_file.known()->identity.node);
     const std::optional<cluster::PinnedState> pinned = co_await pin.read();
     if (pinned) volumes.joined(pinned->pin.cluster);
+    if (pinned) port.know(cluster::parse_membership(pinned->newest.document));
   } catch (const Error& error) {
     runtime::log(Severity::error, "cannot read what this node knows of itself", {{"cause", error.what()}});
   }
@@ -188,31 +198,62 @@ asio::awaitable<bool> Agent::Parts::something_waits() {
   co_return waits;
 }
 
-// For ever, at a calm pace: the cluster's own work until it has begun, and volumes that failed for a passing cause.
+// An address that another program has, or that a unit's filter refuses, costs this node its place among the others, and
+// nothing else.
+void Agent::Parts::listen() {
+  std::string cause;
+  try {
+    port.listen();
+  } catch (const Error& error) {
+    cause = error.what();
+  }
+  if (!cause.empty() && cause != not_listening)
+    runtime::log(Severity::error, "other nodes cannot reach this one; trying again", {{"cause", cause}});
+  not_listening = cause;
+}
+
+// Until it has begun; why it has not, as a sentence.
+asio::awaitable<std::string> Agent::Parts::resume_cluster() {
+  if (cluster_started) co_return "";
+  try {
+    co_await cluster.start();
+    co_await store_home.finish_move();
+    cluster_started = true;
+    co_return "";
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) throw;
+    metrics->add_error(errc_name(error.code()));
+    co_return error.what();
+  }
+}
+
+// Volumes that failed for a passing cause, whether the store answers or not. True while there are any.
+asio::awaitable<bool> Agent::Parts::retry_volumes() {
+  try {
+    const bool waits = volumes.member_of_cluster() && co_await something_waits();
+    if (waits) co_await volumes.attach_missing();
+    co_return waits;
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) throw;
+    runtime::log(Severity::error, "volumes that failed are not tried again now", {{"cause", error.what()}});
+    metrics->add_error(errc_name(error.code()));
+    co_return false;
+  }
+}
+
+// For ever, at a calm pace.
 asio::awaitable<void> Agent::Parts::try_again() {
   asio::steady_timer pause(loop);
   std::chrono::seconds growing = retry_pause;
   for (;;) {
-    std::chrono::seconds until_next = retry_pause;
-    std::string complaint;
-    try {
-      if (!cluster_started) {
-        co_await cluster.start();
-        cluster_started = true;
-      }
-      const bool waits = volumes.member_of_cluster() && co_await something_waits();
-      if (waits) co_await volumes.attach_missing();
-      if (waits) until_next = growing;
-      growing = waits ? std::min(growing * 2, longest_retry_pause) : retry_pause;
-    } catch (const boost::system::system_error& error) {
-      if (error.code() == asio::error::operation_aborted) throw;
-      complaint = error.what();
-      metrics->add_error(errc_name(error.code()));
-    }
+    listen();
+    const std::string complaint = co_await resume_cluster();
     if (!complaint.empty() && complaint != last_complaint)
       runtime::log(Severity::error, "the cluster's work is not resumed; trying again", {{"cause", complaint}});
     last_complaint = complaint;
-    pause.expires_after(until_next);
+    const bool waits = co_await retry_volumes();
+    pause.expires_after(waits ? growing : retry_pause);
+    growing = waits ? std::min(growing * 2, longest_retry_pause) : retry_pause;
     co_await pause.async_wait(asio::use_awaitable);
   }
 }
@@ -245,7 +286,7 @@ Agent::Agent(asio::io_context& loop, Config config, std::shared_ptr<volumes::Dev
     : parts_(std::make_unique<Parts>(loop, std::move(config), std::move(devices))) {}
 Agent::~Agent() = default;
 
-void Agent::run() {
+Agent::Ended Agent::run() {
   Parts& parts = *parts_;
   const auto executor = parts.loop.get_executor();
   try {  // before the first scan, or a drive that goes in between is missed
@@ -260,10 +301,12 @@ void Agent::run() {
   // Ready when requests are answered; whether volumes are attached is volcrypt-settle.service's question.
   notify::ready();
   parts.loop.run();
+  return parts.ended;
 }
 
 void Agent::stop() {
   notify::stopping();
+  parts_->port.stop();
   parts_->control.stop();
   parts_->loop.stop();
 }

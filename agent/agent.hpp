@@ -21,7 +21,12 @@ class Agent {
   Agent(asio::io_context& loop, Config config, std::shared_ptr<volumes::Devices> devices);
   ~Agent();
 
-  void run();   // returns after stop(); throws nothing that one volume or request did wrong
+  enum class Ended {
+    stopped,
+    restart  // the same program, configuration and process number are to begin anew: the store is another one now
+  };
+  Ended
+  run();  // returns after stop(), or when it asks to be begun anew; throws nothing that one volume or request did wrong
   void stop();  // on the loop
 
  private:

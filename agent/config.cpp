@@ -6,6 +6,8 @@
 #include <sstream>
 #include <string>
 
+#include "dmtarget/error.hpp"
+
 namespace volcrypt {
 
 namespace {
@@ -26,6 +28,23 @@ std::string not_a_handle(const std::string& text) {
   return text + " is not a persistent handle from 0x81000000 to 0x817FFF00";
 }
 
+// "none", alone, is no address.
+std::vector<peer::Address> addresses_of(const std::vector<std::string>& texts) {
+  std::vector<peer::Address> addresses;
+  if (texts.size() == 1 && texts.front() == "none") return addresses;
+  for (const std::string& text : texts) addresses.push_back(peer::parse_address(text));
+  return addresses;
+}
+
+std::string not_an_address(const std::string& text) {
+  try {
+    if (text != "none") (void)peer::parse_address(text);
+    return {};
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
 }  // namespace
 
 std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
@@ -34,6 +53,7 @@ std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
   std::string state_directory = config.state_directory, socket = config.socket;
   unsigned tpm_wait = static_cast<unsigned>(config.tpm_wait.count());
   std::string storage_key = "ecc", storage_key_handle = "0x81015600";
+  std::vector<std::string> addresses{"none"};
 
   CLI::App app("volcryptd: the agent that makes encrypted volumes appear under /dev/mapper", "volcryptd");
   app.set_version_flag("--version", "volcryptd " VOLCRYPT_VERSION);
@@ -41,6 +61,7 @@ std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
                                  [](const std::string& argument) { return argument.starts_with("--config"); });
   app.set_config("--config", default_file, "Configuration file: lines of KEY = VALUE, the keys as the options here",
                  named);
+  app.get_config_formatter_base()->arrayBounds('(', ')');  // an IPv6 address begins with a bracket
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.add_option("--state-directory", state_directory, "Store, key blobs and local copies")->capture_default_str();
   app.add_option("--socket", socket, "Control socket for volcryptctl")->capture_default_str();
@@ -56,6 +77,11 @@ std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
       ->capture_default_str();
   app.add_option("--storage-key-handle", storage_key_handle, "First of 256 persistent handles tried for it")
       ->check(not_a_handle)
+      ->capture_default_str();
+  app.add_option("--address", addresses,
+                 "Addresses for the other nodes, port 4007 unless said, commas between; none: do not listen")
+      ->check(not_an_address)
+      ->delimiter(',')
       ->capture_default_str();
   app.add_option("--device-threads", config.device_threads, "Devices worked on at the same time")
       ->check(CLI::Range(1U, 64U))
@@ -73,6 +99,11 @@ std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
   config.socket = socket;
   config.tpm_wait = std::chrono::seconds(tpm_wait);
   config.storage_key = storage_key == "rsa" ? StorageAlgorithm::rsa_2048 : StorageAlgorithm::ecc_p256;
+  try {
+    config.addresses = addresses_of(addresses);
+  } catch (const Error& error) {  // "none" beside an address
+    return ConfigExit{2, std::string("volcryptd: ") + error.what() + "\n"};
+  }
   config.storage_key_handle = static_cast<std::uint32_t>(std::stoul(storage_key_handle, nullptr, 16));
   if (!config.state_directory.is_absolute() || !config.socket.is_absolute())
     return ConfigExit{2, "volcryptd: --state-directory and --socket take absolute paths\n"};

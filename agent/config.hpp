@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/keys/tpm/tpm_facts.hpp"
+#include "agent/peer/address.hpp"
 #include "agent/secure_boot.hpp"
 
 namespace volcrypt {
@@ -24,6 +25,8 @@ struct Config {
   // there already stays as it is.
   keys::tpm::StorageAlgorithm storage_key = keys::tpm::StorageAlgorithm::ecc_p256;
   std::uint32_t storage_key_handle = 0x81015600;
+  // Where this node listens for the others, and what they are told; empty: it does not listen.
+  std::vector<peer::Address> addresses;
   std::size_t device_threads = 4;                  // devices worked on at the same time
   std::filesystem::path firmware = efi_variables;  // not an option: only a test has another firmware
   bool operator==(const Config&) const = default;

@@ -106,20 +106,27 @@ asio::awaitable<void> LocalMember::adopt_membership(const cluster::SignedMembers
   co_await parts_.pin.see_membership(document);
   parts_.volumes.known_as(id());
   parts_.volumes.joined(opened.cluster);
+  parts_.adopted(opened);
 }
 
-asio::awaitable<bool> LocalMember::was_made_without_tpm() {
+asio::awaitable<std::optional<cluster::MemberEntry>> LocalMember::own_entry() {
   const std::optional<cluster::PinnedState> pinned = co_await parts_.pin.read();
-  if (!pinned) co_return false;
+  if (!pinned) co_return std::nullopt;
   const cluster::Membership membership = cluster::parse_membership(pinned->newest.document);
   const auto self = std::find_if(membership.members.begin(), membership.members.end(),
                                  [&](const cluster::MemberEntry& member) { return member.node == id(); });
-  co_return self != membership.members.end() && self->tpm_approvals.authority_public.empty();
+  if (self == membership.members.end()) co_return std::nullopt;
+  co_return *self;
 }
 
 asio::awaitable<cluster::MemberReadiness> LocalMember::readiness(Protection protection) {
   cluster::MemberReadiness readiness{VOLCRYPT_VERSION, {}};
-  if (protection == Protection::tpm && co_await was_made_without_tpm()) {
+  const std::optional<cluster::MemberEntry> self = co_await own_entry();
+  if (self) {
+    const std::string unreachable = co_await parts_.unreachable(*self);
+    if (!unreachable.empty()) readiness.failures.push_back(unreachable);
+  }
+  if (protection == Protection::tpm && self && self->tpm_approvals.authority_public.empty()) {
     readiness.failures.push_back(
         "This cluster was made without a TPM (`cluster init --without-tpm`), and stays so. Enable it with --protection "
         "software; or make another one, which costs nothing before encryption is enabled: stop volcryptd, move its "

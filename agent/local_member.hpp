@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "agent/cluster/local_pin.hpp"
@@ -16,6 +17,8 @@
 
 namespace volcrypt {
 
+inline asio::awaitable<std::string> reachable_without_asking(cluster::MemberEntry) { co_return ""; }
+
 class LocalMember final : public cluster::Member {
  public:
   struct Parts {
@@ -27,6 +30,10 @@ class LocalMember final : public cluster::Member {
     volumes::VolumeService& volumes;
     std::filesystem::path recovery_directory;
     std::filesystem::path firmware = efi_variables;
+    // The newest document that this node has adopted, opened. And whether a member answers on port 4007: its failure as
+    // a sentence, or empty.
+    std::function<void(const cluster::Membership&)> adopted = [](const auto&) {};
+    std::function<asio::awaitable<std::string>(cluster::MemberEntry)> unreachable = &reachable_without_asking;
   };
 
   LocalMember(Parts parts, std::string name) : parts_(std::move(parts)), name_(std::move(name)) {}
@@ -51,7 +58,7 @@ class LocalMember final : public cluster::Member {
   asio::awaitable<std::vector<keys::RecoveryBlob>> recovery_blobs();
 
  private:
-  asio::awaitable<bool> was_made_without_tpm();  // says the membership document
+  asio::awaitable<std::optional<cluster::MemberEntry>> own_entry();  // of the membership document
   asio::awaitable<void> follow_choice();  // the protection that the store says, for the keyrings and the node's file
   asio::awaitable<void> adopt(keys::Protection protection, keys::Approvals approvals);
   std::filesystem::path recovery_file(cluster::Generation generation) const;

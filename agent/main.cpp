@@ -1,14 +1,17 @@
 // volcryptd: hardening of the process, configuration, signals, the agent. Secrets are kept out of core dumps here; swap
 // and the rest of the confinement are the unit's (systemd/volcryptd.service).
+#include <linux/close_range.h>
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -16,6 +19,7 @@
 #include "agent/agent.hpp"
 #include "agent/runtime/log.hpp"
 #include "agent/volumes/dm_devices.hpp"
+#include "dmtarget/error.hpp"
 #include "dmtarget/secret.hpp"
 
 namespace {
@@ -42,7 +46,7 @@ void harden() {
   mallopt(M_ARENA_MAX, 2);  // a dozen threads that mostly wait need no arena each
 }
 
-int run(volcrypt::Config config) {
+int run(volcrypt::Config config, char** arguments) {
   volcrypt::reserve_secret_memory(secret_memory);
   boost::asio::io_context loop(1);
   volcrypt::Agent agent(loop, std::move(config), std::make_shared<volcrypt::volumes::DmDevices>());
@@ -50,8 +54,12 @@ int run(volcrypt::Config config) {
   signals.async_wait([&agent](const boost::system::error_code& failure, int) {
     if (!failure) agent.stop();
   });
-  agent.run();
-  return EXIT_SUCCESS;
+  if (agent.run() == volcrypt::Agent::Ended::stopped) return EXIT_SUCCESS;
+  // Whatever hangs in a worker ends with this program, and nothing secret outlives it; the service manager sees the
+  // same process. Returns only when it failed.
+  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);  // libraries that open without it: a TPM has one user at a time
+  execv("/proc/self/exe", arguments);
+  throw volcrypt::Error(volcrypt::errno_code(errno), {"start", "volcryptd anew", "Run: systemctl restart volcryptd"});
 }
 
 }  // namespace
@@ -64,7 +72,7 @@ int main(int argc, char** argv) {
   }
   harden();
   try {
-    return run(std::get<volcrypt::Config>(read));
+    return run(std::get<volcrypt::Config>(read), argv);
   } catch (const std::exception& error) {
     volcrypt::runtime::log(volcrypt::runtime::Severity::error, "volcryptd cannot run", {{"cause", error.what()}});
     return EXIT_FAILURE;

@@ -32,6 +32,9 @@ asio::awaitable<control::EnrolledNode> NodeServices::enrol(control::EnrolRequest
                 {"make", "the node's keys", "This node belongs to cluster " + pinned->pin.cluster.str() + " already."});
   control::EnrolledNode node;
   node.name = parts_.member.name();
+  EnrolledAt at = parts_.at();
+  node.tls_fingerprint = std::move(at.tls_fingerprint);
+  node.addresses = std::move(at.addresses);
   const auto identify = [wanted = request.identity](keys::KekStore& store) { return store.identity(wanted); };
   const auto report = [](keys::KekStore& store) { return store.boot_report(); };
   if (request.tpm == control::TpmUse::required) {
@@ -67,6 +70,19 @@ asio::awaitable<std::optional<cluster::SecureBoot>> NodeServices::secure_boot() 
   } catch (const Error&) {  // `get clusterinfo` has the cause among its warnings
     co_return std::nullopt;
   }
+}
+
+asio::awaitable<std::string> NodeServices::store_failure() {
+  try {
+    (void)co_await parts_.cluster.membership();
+    co_return "";
+  } catch (const Error& error) {
+    co_return error.what();
+  }
+}
+
+asio::awaitable<bool> NodeServices::choose_store(control::StoreRequest request) {
+  return parts_.store_home.choose(std::move(request));
 }
 
 asio::awaitable<keys::RecoveryBundle> NodeServices::recovery_bundle() {

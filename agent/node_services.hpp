@@ -8,8 +8,15 @@
 #include "agent/node_file.hpp"
 #include "agent/runtime/metrics.hpp"
 #include "agent/scrape.hpp"
+#include "agent/store_home.hpp"
 
 namespace volcrypt {
+
+// What other nodes are to know of this one's port 4007.
+struct EnrolledAt {
+  Bytes tls_fingerprint;
+  std::vector<std::string> addresses;
+};
 
 class NodeServices final : public control::Services {
  public:
@@ -22,6 +29,8 @@ class NodeServices final : public control::Services {
     volumes::VolumeService& volumes;
     Scrape& scrape;
     runtime::Metrics& metrics;
+    StoreHome& store_home;
+    std::function<EnrolledAt()> at;             // what it says of itself on port 4007; throws without a TLS key
     std::function<void()> keys_may_open_again;  // called after approvals changed
   };
 
@@ -39,6 +48,9 @@ class NodeServices final : public control::Services {
   asio::awaitable<std::optional<cluster::SignedMembership>> membership() override;
   asio::awaitable<keys::BootReport> boot_report() override { return parts_.member.boot_report(); }
   asio::awaitable<std::optional<cluster::SecureBoot>> secure_boot() override;
+  control::StoreView store() override { return parts_.store_home.view(); }
+  asio::awaitable<std::string> store_failure() override;
+  asio::awaitable<bool> choose_store(control::StoreRequest request) override;
   asio::awaitable<keys::RecoveryBundle> recovery_bundle() override;
 
  private:

@@ -23,6 +23,7 @@ struct Options {
   EnableOptions enable;
   CreateOptions create;
   RotateOptions rotate;
+  StoreOptions store;
   ApproveOptions approve;
   std::string pcr_digest;
   RecoveryOpenOptions open;
@@ -50,6 +51,7 @@ class Tree {
         ->allow_extra_args(false);
     app_.footer("Manual page: volcryptctl(1). Exit codes stand there.");
     cluster_verbs();
+    store_verbs();
     get_verbs();
     volume_verbs();
     node_verbs();
@@ -84,6 +86,7 @@ class Tree {
           o.init.reuse_keys = o.reuse_keys ? Reuse::yes : Reuse::no;
           o.init.tpm = o.without_tpm ? control::TpmUse::left_out : control::TpmUse::required;
           if (!o.pcrs.empty()) o.init.pcrs = parse_pcrs(o.pcrs);
+          o.init.store = o.store;
           return cluster_init(session, o.init);
         });
     init.add_option("--name", o.init.name, "The cluster's name")->capture_default_str();
@@ -94,6 +97,9 @@ class Tree {
     init.add_flag("--without-tpm", o.without_tpm, "Make a cluster that can never use a TPM: software protection only")
         ->excludes(pcrs);
     init.add_flag("--reuse-keys", o.reuse_keys, "Use key files that an earlier try has written");
+    init.add_option("--store", o.store.address,
+                    "Keep the cluster's state in this etcd, as etcd:https://HOST:2379,... (default: on this node)");
+    store_files(init);
 
     auto& enable = group(app_, "enable", "Switch a feature flag or cluster encryption on");
     auto& feature = group(enable, "feature-flag", "Switch a feature flag on");
@@ -124,12 +130,33 @@ class Tree {
         ->excludes(timeout);
   }
 
+  void store_files(CLI::App& sub) {
+    StoreOptions& store = options_.store;
+    sub.add_option("--store-authority", store.authority, "PEM file of the authority that signs etcd's certificates");
+    sub.add_option("--store-certificate", store.certificate, "PEM file of this node's certificate for etcd");
+    sub.add_option("--store-key", store.key, "PEM file of that certificate's key, without a passphrase");
+    sub.add_option("--store-prefix", store.prefix, "What stands before every key of this cluster in etcd")
+        ->capture_default_str();
+  }
+
+  void store_verbs() {
+    auto& o = options_;
+    auto& store = group(app_, "store", "Where the cluster's state is kept");
+    auto& migrate =
+        verb(store, "migrate", "Move the cluster's state to an etcd; volumes are not touched",
+             "volcryptctl store migrate etcd:https://10.0.0.1:2379 --store-authority /etc/volcrypt/etcd-ca.pem",
+             [&o](Session& session) { return migrate_store(session, o.store); });
+    migrate.add_option("ADDRESS", o.store.address, "etcd:https://HOST:2379, with commas between several")->required();
+    store_files(migrate);
+  }
+
   void get_verbs() {
     auto& o = options_;
     auto& get = group(app_, "get", "Show the cluster, its nodes or its volumes");
     verb(get, "clusterinfo", "Encryption and rotation state, protection, PCR policy, warnings",
          "volcryptctl get clusterinfo -o json", get_clusterinfo);
     verb(get, "nodes", "The nodes of the cluster", "volcryptctl get nodes", get_nodes);
+    verb(get, "store", "Where the cluster's state is kept, and whether it answers", "volcryptctl get store", get_store);
     verb(get, "volumes", "Every volume with its state", "volcryptctl get volumes", get_volumes);
     auto& one = verb(get, "volume", "One volume in detail", "volcryptctl get volume data1",
                      [&o](Session& session) { return get_volume(session, o.name); });

@@ -129,6 +129,8 @@ cluster::MemberEntry admit(const AdminKeys& keys, const control::EnrolledNode& n
   cluster::MemberEntry member;
   member.node = id;
   member.name = node.name;
+  member.addresses = node.addresses;
+  member.tls_fingerprint = node.tls_fingerprint;
   member.software = node.software;
   member.software_approvals = approve(keys, node.software, id, {}, {});
   if (node.tpm) {
@@ -161,6 +163,7 @@ ExitStatus cluster_init(Session& session, const InitOptions& options) {
   const KeyFiles files = files_of(options);
   require_no_cluster(session);
   look_for_tpm(session, options);
+  if (!options.store.address.empty()) choose_store(session, options.store);
   const AdminKeys keys = options.reuse_keys == Reuse::yes ? open_keys(session, files) : make_keys(session, files);
 
   const keys::IdentityRequest request{keys.authority.public_der(), keys.authority.cluster(), Uuid::random()};

@@ -43,6 +43,11 @@ enum class Confirmation { ask, given };
 enum class Waiting { no, yes };
 enum class Checking { no, yes };
 
+struct StoreOptions {
+  std::string address;                      // "etcd:https://..."
+  std::string authority, certificate, key;  // files of the agent's machine
+  std::string prefix = "/volcrypt/";
+};
 struct InitOptions {
   std::string name = "volcrypt";
   std::string authority_file;  // empty: NAME-authority.json in the working directory
@@ -50,6 +55,7 @@ struct InitOptions {
   std::optional<std::vector<std::uint32_t>> pcrs;  // empty: PCR 7 where there is a TPM
   Reuse reuse_keys = Reuse::no;
   control::TpmUse tpm = control::TpmUse::required;
+  StoreOptions store;  // without an address: the store that the agent has
 };
 struct EnableOptions {
   std::string protection = "tpm";

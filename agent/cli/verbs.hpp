@@ -1,5 +1,5 @@
 // The verbs of volcryptctl. Each prints its result and returns the exit code; what goes wrong is thrown as Failure or
-// Error. Implemented by group: cluster_verbs, volume_verbs, node_verbs, recovery_verbs. One thread.
+// Error. Implemented by group: cluster_verbs, store_verbs, volume_verbs, node_verbs, recovery_verbs. One thread.
 #pragma once
 
 #include "agent/cli/session.hpp"
@@ -15,6 +15,12 @@ ExitStatus rotate(Session& session, const RotateOptions& options);
 
 // init_verb.cpp
 ExitStatus cluster_init(Session& session, const InitOptions& options);
+
+// store_verbs.cpp
+ExitStatus get_store(Session& session);
+ExitStatus migrate_store(Session& session, const StoreOptions& options);
+void choose_store(Session& session,
+                  const StoreOptions& options);  // before there is a cluster; a part of `cluster init`
 
 // volume_verbs.cpp
 ExitStatus get_volumes(Session& session);

@@ -12,7 +12,7 @@ _volcryptctl() {
         if [ -n "$skip" ]; then skip=; continue; fi
         case $word in
             -o|--format|--socket|--passphrase-fd|--device|--output|--input|--bundle|--name|--pcrs|--timeout|--protection|\
-            --authority-file|--recovery-file|--pcr-digest) skip=1 ;;
+            --authority-file|--recovery-file|--pcr-digest|--store|--store-authority|--store-certificate|--store-key|--store-prefix) skip=1 ;;
             -*) ;;
             *) words+=("$word") ;;
         esac
@@ -21,24 +21,26 @@ _volcryptctl() {
     case $previous in
         -o|--format) COMPREPLY=($(compgen -W "table json yaml" -- "$current")); return ;;
         --protection) COMPREPLY=($(compgen -W "tpm software" -- "$current")); return ;;
-        --device|--output|--input|--bundle|--authority-file|--recovery-file|--socket)
+        --device|--output|--input|--bundle|--authority-file|--recovery-file|--socket|--store-authority|--store-certificate|--store-key)
             compopt -o filenames 2>/dev/null
             COMPREPLY=($(compgen -f -- "$current")); return ;;
-        --passphrase-fd|--name|--pcrs|--timeout|--pcr-digest) return ;;
+        --passphrase-fd|--name|--pcrs|--timeout|--pcr-digest|--store|--store-prefix) return ;;
     esac
 
     local options="--help --format --socket" next=
     case "${words[*]}" in
-        "") next="cluster enable rotate get create delete forget attach detach header settle node recovery completion"
+        "") next="cluster enable rotate store get create delete forget attach detach header settle node recovery completion"
             options="--help --version --format --socket" ;;
         "cluster") next="init" ;;
-        "cluster init") options="--name --authority-file --recovery-file --pcrs --without-tpm --reuse-keys --passphrase-fd $options" ;;
+        "cluster init") options="--name --authority-file --recovery-file --pcrs --without-tpm --reuse-keys --store --store-authority --store-certificate --store-key --store-prefix --passphrase-fd $options" ;;
         "enable") next="feature-flag cluster-encryption" ;;
         "enable feature-flag") next="cluster-encryption" ;;
         "enable cluster-encryption") options="--protection --check $options" ;;
         "rotate") next="cluster-root-key" ;;
         "rotate cluster-root-key") options="--wait --timeout --abort $options" ;;
-        "get") next="clusterinfo nodes volumes volume" ;;
+        "store") next="migrate" ;;
+        "store migrate"*) options="--store-authority --store-certificate --store-key --store-prefix $options" ;;
+        "get") next="clusterinfo nodes store volumes volume" ;;
         "get volume") next=$(_volcryptctl_names) ;;
         "create") next="volume" ;;
         "create volume"*) options="--device --erase-existing-data --allow-discards $options" ;;

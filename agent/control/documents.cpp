@@ -3,6 +3,7 @@
 
 #include <boost/json/array.hpp>
 
+#include "agent/cluster/store_record.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt::control {
@@ -94,10 +95,14 @@ keys::BootReport parse_boot_report(http::JsonObject body) {
 }
 
 json::object render(const EnrolledNode& node) {
+  json::array addresses;
+  for (const std::string& address : node.addresses) addresses.emplace_back(address);
   return {{"name", node.name},
           {"tpm", node.tpm ? json::value(render(*node.tpm)) : json::value(nullptr)},
           {"software", render(node.software)},
-          {"boot", render(node.boot)}};
+          {"boot", render(node.boot)},
+          {"tlsFingerprint", to_base64(node.tls_fingerprint)},
+          {"addresses", std::move(addresses)}};
 }
 
 EnrolledNode parse_enrolled_node(http::JsonObject body) {
@@ -106,8 +111,45 @@ EnrolledNode parse_enrolled_node(http::JsonObject body) {
   if (auto tpm = body.optional_object("tpm")) node.tpm = parse_identity(std::move(*tpm));
   node.software = parse_identity(body.object("software"));
   node.boot = parse_boot_report(body.object("boot"));
+  node.tls_fingerprint = body.base64("tlsFingerprint");
+  node.addresses = body.strings("addresses");
   body.finish();
   return node;
+}
+
+json::object render(const StoreRequest& request) {
+  return {{"servers", cluster::to_text(request.address.servers)},
+          {"prefix", request.address.prefix},
+          {"authority", request.address.files.authority.native()},
+          {"certificate", request.address.files.certificate.native()},
+          {"key", request.address.files.key.native()},
+          {"move", request.use == StoreUse::move}};
+}
+
+StoreRequest parse_store_request(http::JsonObject body) {
+  StoreRequest request;
+  request.address.servers = cluster::parse_etcd_servers(body.string("servers"));
+  request.address.prefix = body.string("prefix");
+  request.address.files.authority = body.string("authority");
+  request.address.files.certificate = body.string("certificate");
+  request.address.files.key = body.string("key");
+  request.use = body.flag("move") ? StoreUse::move : StoreUse::begin;
+  body.finish();
+  cluster::check(request.address);
+  return request;
+}
+
+json::object render(const StoreView& view, const std::string& failure) {
+  json::object object{{"engine", view.etcd ? "etcd" : "embedded"},
+                      {"servers", nullptr},
+                      {"prefix", nullptr},
+                      {"failure", failure.empty() ? json::value(nullptr) : json::value(failure)}};
+  if (!view.etcd) return object;
+  json::array servers;
+  for (const http::HttpsServer& server : view.etcd->servers) servers.emplace_back("https://" + http::to_text(server));
+  object["servers"] = std::move(servers);
+  object["prefix"] = view.etcd->prefix;
+  return object;
 }
 
 json::object render(const cluster::SignedMembership& membership) {

@@ -8,6 +8,7 @@
 
 #include "agent/cluster/membership.hpp"
 #include "agent/control/enrolled_node.hpp"
+#include "agent/control/store_request.hpp"
 #include "agent/http/json_body.hpp"
 #include "agent/keys/kek_store.hpp"
 
@@ -27,6 +28,11 @@ keys::BootReport parse_boot_report(http::JsonObject body);
 
 json::object render(const EnrolledNode& node);
 EnrolledNode parse_enrolled_node(http::JsonObject body);
+
+json::object render(const StoreRequest& request);
+StoreRequest parse_store_request(http::JsonObject body);
+// `failure`: why the store does not answer; empty when it does.
+json::object render(const StoreView& view, const std::string& failure);
 
 json::object render(const cluster::SignedMembership& membership);
 cluster::SignedMembership parse_signed_membership(http::JsonObject body);

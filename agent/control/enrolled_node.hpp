@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/keys/kek_store.hpp"
 
@@ -20,7 +21,9 @@ struct EnrolledNode {
   std::string name;                       // host name, for the membership document
   std::optional<keys::NodeIdentity> tpm;  // empty where it was to be left out, and then only
   keys::NodeIdentity software;
-  keys::BootReport boot;  // PCRs 0 to 15 now, for the authority to sign; no values without TPM
+  keys::BootReport boot;               // PCRs 0 to 15 now, for the authority to sign; no values without TPM
+  Bytes tls_fingerprint;               // of the key that it proves on port 4007
+  std::vector<std::string> addresses;  // where it listens there; none: it does not
 };
 
 }  // namespace volcrypt::control

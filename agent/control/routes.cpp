@@ -40,6 +40,8 @@ http::Router Routes::router() {
   add(Method::get, "/v1/node/boot-state", &Routes::get_boot_state);
   add(Method::get, "/v1/recovery/bundle", &Routes::get_recovery_bundle);
   add(Method::post, "/v1/recovery/verified", &Routes::recovery_verified);
+  add(Method::get, "/v1/store", &Routes::get_store);
+  add(Method::put, "/v1/store", &Routes::put_store);
   add(Method::get, "/v1/version", &Routes::get_version);
   add(Method::get, "/metrics", &Routes::get_metrics);
   return router;

@@ -1,7 +1,7 @@
 // Routes: the operator's REST API, one handler per route, each a thin step from a checked request to a service's verb
 // and from its answer to JSON. Described by openapi.yaml, which a test compares with router(). Handlers throw Error;
-// api.cpp makes problems of them. Coroutines on the loop. Handlers are in cluster_routes, volume_routes and
-// node_routes.
+// api.cpp makes problems of them. Coroutines on the loop. Handlers are in cluster_routes, volume_routes,
+// node_routes and store_routes.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -55,6 +55,10 @@ class Routes {
   Answer recovery_verified(http::Request request);
   Answer get_version(http::Request request);
   Answer get_metrics(http::Request request);
+
+  // store_routes.cpp
+  Answer get_store(http::Request request);
+  Answer put_store(http::Request request);
 
   Services& services_;
 };

@@ -9,6 +9,7 @@
 #include "agent/cluster/cluster_service.hpp"
 #include "agent/cluster/membership.hpp"
 #include "agent/control/enrolled_node.hpp"
+#include "agent/control/store_request.hpp"
 #include "agent/keys/kek_store.hpp"
 #include "agent/keys/recovery.hpp"
 #include "agent/volumes/volume_service.hpp"
@@ -50,6 +51,13 @@ class Services {
   virtual asio::awaitable<keys::BootReport> boot_report() = 0;
   // Empty: the firmware's variable cannot be read.
   virtual asio::awaitable<std::optional<cluster::SecureBoot>> secure_boot() = 0;
+  // Where the store is.
+  virtual StoreView store() = 0;
+  // Why it does not answer now; empty when it does.
+  virtual asio::awaitable<std::string> store_failure() = 0;
+  // Another place for it; false when it is there already. The agent starts itself anew after a change: the socket is
+  // gone for a moment. errc::wrong_state with the way out where it cannot be.
+  virtual asio::awaitable<bool> choose_store(StoreRequest request) = 0;
   // Every retained recovery blob, for `recovery verify` and `recovery export`.
   virtual asio::awaitable<keys::RecoveryBundle> recovery_bundle() = 0;
 };

@@ -16,6 +16,8 @@ volcrypt_test(NAME agent_cluster_verbs TIER image SOURCES agent_cluster_verbs.cp
 volcrypt_test(NAME agent_exit_codes TIER image SOURCES agent_exit_codes.cpp LIBS volcrypt_test_daemon)
 target_compile_definitions(agent_exit_codes PRIVATE VOLCRYPT_CONTROL="$<TARGET_FILE:volcryptctl>"
                            VOLCRYPT_MANUAL="${CMAKE_SOURCE_DIR}/agent/cli/volcryptctl.1.scd")
+volcrypt_test(NAME agent_peer TIER image SOURCES agent_peer.cpp ${CMAKE_SOURCE_DIR}/tests/support/tls_node.cpp
+              LIBS volcrypt_test_daemon volcrypt_peer)
 volcrypt_test(NAME agent_metrics TIER image SOURCES agent_metrics.cpp LIBS volcrypt_test_daemon)
 volcrypt_test(NAME agent_patience TIER image SOURCES agent_patience.cpp ${CMAKE_SOURCE_DIR}/tests/support/terminal.cpp LIBS volcrypt_test_daemon)
 target_compile_definitions(agent_patience PRIVATE VOLCRYPT_CONTROL="$<TARGET_FILE:volcryptctl>")

@@ -54,7 +54,7 @@ BOOST_FIXTURE_TEST_SUITE(completion, Shell)
 BOOST_AUTO_TEST_CASE(verbs_and_nouns_are_completed) {
   BOOST_TEST((offered("volcryptctl de") == Words{"delete", "detach"}));
   BOOST_TEST((offered("volcryptctl f") == Words{"forget"}));
-  BOOST_TEST((offered("volcryptctl get ") == Words{"clusterinfo", "nodes", "volumes", "volume"}));
+  BOOST_TEST((offered("volcryptctl get ") == Words{"clusterinfo", "nodes", "store", "volumes", "volume"}));
   BOOST_TEST((offered("volcryptctl forget ") == Words{"volume"}));
   BOOST_TEST((offered("volcryptctl -o json enable feature-flag ") == Words{"cluster-encryption"}));
 }

@@ -150,7 +150,10 @@ std::string Daemon::metrics() const {
 
 std::string Daemon::log() const { return content(path("log")); }
 
-void Daemon::start() {
+void Daemon::start() { start_until({"get", "clusterinfo"}); }
+void Daemon::start_without_store() { start_until({"get", "store"}); }
+
+void Daemon::start_until(const std::vector<std::string>& answered) {
   const std::string file = path("volcryptd.conf");
   std::ofstream(file) << "# written by a test\nstate-directory = \"" << state_directory() << "\"\nsocket = \""
                       << path("control.sock") << "\"\nsocket-group = \"\"\ntcti = \"" << tcti_ << "\"\n"
@@ -158,7 +161,7 @@ void Daemon::start() {
   const char* program = drives_ == Drives::files ? VOLCRYPT_DAEMON_OVER_FILES : VOLCRYPT_DAEMON;
   pid_ = execute({program, "--config", file}, path("out"), path("log"));
   for (int i = 0; i < 600; ++i) {
-    if (control({"get", "clusterinfo"}).status == 0) return;
+    if (control(answered).status == 0) return;
     int status = 0;
     if (::waitpid(pid_, &status, WNOHANG) == pid_) {
       pid_ = -1;

@@ -30,9 +30,11 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
-  void start();  // returns when it answers; throws with the daemon's log when it does not within 60 s
-  int stop();    // SIGTERM; its exit status
-  void kill();   // SIGKILL
+  void start();                // returns when it answers; throws with the daemon's log when it does not within 60 s
+  void start_without_store();  // the same where the store does not answer, and clusterinfo is an error
+  void configure(std::string configuration) { configuration_ = std::move(configuration); }  // from its next start
+  int stop();                                                                               // SIGTERM; its exit status
+  void kill();                                                                              // SIGKILL
   pid_t pid() const noexcept { return pid_; }
   std::string log() const;  // what it wrote to standard error
   std::string state_directory() const { return directory_.path("state"); }
@@ -54,6 +56,8 @@ class Daemon {
   std::vector<std::string> init_words() const;
 
  private:
+  void start_until(const std::vector<std::string>& answered);
+
   ScratchDirectory directory_;
   std::string tcti_, configuration_;
   Drives drives_;

@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <filesystem>
 
+#include "agent/absent_store.hpp"
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/keys/software_kek_store.hpp"
 
@@ -57,7 +58,10 @@ TestNode::TestNode(std::string where, std::shared_ptr<FileDevices> seen, Without
       node_file(directory + "/node.json", files),
       volumes({{}, {}, directory, runtime_directory(directory), longest_call}, store, keys, worker, devices),
       member({store, keys, pin, node_file, files, volumes, directory + "/recovery"}, "node1"),
-      cluster(store, member, pin, Protection::software, quick()) {
+      cluster(store, member, pin, Protection::software, quick()),
+      store_home(
+          {directory, pin, files, [] {}},
+          {{}, std::make_unique<AbsentStore>(Error(errc::wrong_state, {"ask", "a store that is not there", ""}))}) {
   await(node_file.load());
   if (node_file.known() && node_file.known()->protection) keys.choose(*node_file.known()->protection);
   if (node_file.known()) volumes.known_as(node_file.known()->identity.node);

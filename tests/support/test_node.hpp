@@ -14,6 +14,7 @@
 #include "agent/keys/node_keys.hpp"
 #include "agent/local_member.hpp"
 #include "agent/node_services.hpp"
+#include "agent/store_home.hpp"
 #include "agent/volumes/volume_service.hpp"
 #include "tests/support/administrators.hpp"
 #include "tests/support/await.hpp"
@@ -104,7 +105,9 @@ class TestNode {
   cluster::ClusterService cluster;
   runtime::Metrics metrics;
   Scrape scrape{cluster, volumes, metrics};
-  NodeServices services{{cluster, member, pin, node_file, keys, volumes, scrape, metrics, [] {}}};
+  StoreHome store_home;  // of a place of its own: the node's store is `store`
+  NodeServices services{{cluster, member, pin, node_file, keys, volumes, scrape, metrics, store_home,
+                         [] { return EnrolledAt{}; }, [] {}}};
 
  private:
   void put(const std::string& key, std::string value);

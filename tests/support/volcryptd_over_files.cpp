@@ -3,6 +3,9 @@
 // process. A file that is moved in or out is a drive that is plugged or pulled; while a file hold-CALL stands beside
 // the folder, that call of Devices does not begin ("hold-rewrap"). The firmware's variables are in `efivars` beside it.
 // Tests only.
+#include <linux/close_range.h>
+#include <unistd.h>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -65,6 +68,8 @@ int main(int argc, char** argv) {
   signals.async_wait([&agent](const boost::system::error_code& failure, int) {
     if (!failure) agent.stop();
   });
-  agent.run();
-  return 0;
+  if (agent.run() == volcrypt::Agent::Ended::stopped) return 0;
+  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);  // libraries that open without it: a TPM has one user at a time
+  execv("/proc/self/exe", argv);
+  return 1;
 }

@@ -37,6 +37,9 @@ class NoServices : public Services {
   }
   asio::awaitable<keys::BootReport> boot_report() override { throw std::logic_error("not asked"); }
   asio::awaitable<std::optional<cluster::SecureBoot>> secure_boot() override { throw std::logic_error("not asked"); }
+  StoreView store() override { throw std::logic_error("not asked"); }
+  asio::awaitable<std::string> store_failure() override { throw std::logic_error("not asked"); }
+  asio::awaitable<bool> choose_store(StoreRequest) override { throw std::logic_error("not asked"); }
   asio::awaitable<keys::RecoveryBundle> recovery_bundle() override { throw std::logic_error("not asked"); }
 };
 
@@ -103,6 +106,8 @@ BOOST_AUTO_TEST_CASE(what_is_rendered_has_exactly_the_described_members) {
       {"BootState", render_boot_state({}, std::nullopt, nullptr)},
       {"BootReport", render(keys::BootReport{})},
       {"EnrolledNode", render(EnrolledNode{})},
+      {"Store", render(StoreView{}, "")},
+      {"StoreRequest", render(StoreRequest{})},
       {"SignedMembership", render(cluster::SignedMembership{})},
       {"Problem", json::parse(http::problem(400, "k", "m", "w").body).as_object()},
   };

@@ -101,6 +101,19 @@ BOOST_AUTO_TEST_CASE(numbers_out_of_range_are_refused) {
   BOOST_TEST(ended({"--device-threads", "many"}).code != 0);
 }
 
+BOOST_AUTO_TEST_CASE(addresses_for_other_nodes_are_a_list_of_numbers_and_none_is_no_address) {
+  const ConfigFile file("address = [2001:db8::7]:4008,192.0.2.7\ntpm-wait = 3\n");
+  const Config config = accepted({}, file.path);
+  BOOST_REQUIRE(config.addresses.size() == 2U);
+  BOOST_TEST(peer::to_text(config.addresses[0]) == "[2001:db8::7]:4008");
+  BOOST_TEST(peer::to_text(config.addresses[1]) == "192.0.2.7:4007");
+  BOOST_TEST(config.tpm_wait.count() == 3);
+  BOOST_TEST(accepted({"--address", "none"}).addresses.empty());
+  BOOST_TEST(accepted({"--address", "2001:db8::7"}).addresses.size() == 1U);
+  for (const char* wrong : {"node7", "192.0.2.7:0", "0.0.0.0", "192.0.2.7,none", "none,192.0.2.7"})
+    BOOST_TEST_CONTEXT(wrong) { BOOST_TEST(ended({"--address", wrong}).code != 0); }
+}
+
 BOOST_AUTO_TEST_CASE(relative_paths_are_refused) {
   BOOST_TEST(ended({"--state-directory", "state"}).code != 0);
   BOOST_TEST(ended({"--socket", "control.sock"}).code != 0);

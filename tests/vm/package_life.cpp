@@ -42,6 +42,9 @@ struct Installed {
   // those of a service that does not forbid it are.
   void expect_never_swapped();
 
+  // The unit lets the agent listen where its configuration says, and it listens nowhere else.
+  void expect_port();
+
   // What is linked, loaded by name and run comes from packages that this one depends on. With a TPM in use.
   void expect_dependencies();
   std::set<std::string> owners_of(const std::set<std::string>& patterns);  // the packages, dpkg-query -S
@@ -67,6 +70,23 @@ void Installed::expect_never_swapped() {
   BOOST_TEST(status.find("VmSwap:\t       0 kB") != std::string::npos);
   BOOST_TEST(std::stol(status.substr(status.find("VmLck:") + 6)) >= 1024);  // its memory for secrets, main.cpp
   machine.must("systemctl stop swappable.service && swapoff /swap && rm /swap");
+}
+
+void Installed::expect_port() {
+  const std::string configuration = "/etc/volcrypt/volcryptd.conf";
+  const auto listen_at = [&](const std::string& addresses) {
+    machine.must("sed -i 's/^\\(# \\)\\?address = .*/address = " + addresses + "/' " + configuration +
+                 " && systemctl restart volcryptd.service");
+  };
+  const std::string listeners = "ss -H -l -t -n | awk '{ print $4 }' | sort | tr '\\n' ' '";
+  BOOST_TEST(succeeds("test -f /usr/lib/firewalld/services/volcrypt.xml"));
+  BOOST_TEST(machine.must(listeners) == "");
+  machine.must("cp -p " + configuration + " /root/as-shipped");
+  listen_at("127.0.0.1,::1");
+  machine.eventually("test \"$(" + listeners + ")\" = '127.0.0.1:4007 [::1]:4007 '");
+  listen_at("127.0.0.1:4008");
+  machine.eventually("test \"$(" + listeners + ")\" = '127.0.0.1:4008 '");
+  machine.must("mv /root/as-shipped " + configuration + " && systemctl restart volcryptd.service");
 }
 
 std::set<std::string> Installed::owners_of(const std::set<std::string>& patterns) {
@@ -131,6 +151,7 @@ BOOST_FIXTURE_TEST_CASE(the_package_installs_runs_survives_removal_and_is_purged
   BOOST_TEST(limits.find("Max core file size        0                    0") != std::string::npos);
   BOOST_TEST(limits.find("CapBnd:\t0000000000200003") != std::string::npos);  // SYS_ADMIN, DAC_OVERRIDE, CHOWN
   expect_never_swapped();
+  expect_port();
   // No cluster yet: nothing to wait for, and the boot is not held up.
   BOOST_TEST(machine.reboot() == "running");
   BOOST_TEST(succeeds("systemctl is-active volcrypt.target"));

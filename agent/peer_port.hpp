@@ -1,0 +1,70 @@
+// PeerPort: port 4007 of this node: its TLS key, who its members are now, and the server behind which peer::Api
+// answers. Loop thread; all parts outlive it.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/cluster/store.hpp"
+#include "agent/http/tls_server.hpp"
+#include "agent/keys/node_keys.hpp"
+#include "agent/peer/address.hpp"
+#include "agent/peer/api.hpp"
+#include "agent/peer/duties.hpp"
+#include "dmtarget/error.hpp"
+
+namespace volcrypt {
+
+namespace asio = boost::asio;
+
+class PeerPort {
+ public:
+  struct Parts {
+    asio::any_io_executor executor;
+    std::vector<peer::Address> addresses;  // where it listens, and what the others are told; none: it does not listen
+    std::filesystem::path directory;       // of the TLS key
+    keys::NodeKeys& keys;
+    cluster::Store& store;
+    std::function<Uuid()> node;  // this one; nil before it belongs to a cluster
+    cluster::Member& self;
+  };
+
+  // Blocks: opens or makes the TLS key. A key that cannot be had is no reason not to run: volumes attach without it.
+  explicit PeerPort(Parts parts);
+
+  // Of the TLS key, for the membership document. Throws what open_or_make_tls_key did, as everything below that needs
+  // the key does.
+  Bytes fingerprint() const;
+  std::vector<std::string> addresses() const;  // for the same
+  // The newest document, opened; whoever is not in it is a stranger from now on.
+  void know(cluster::Membership membership);
+  // Binds; idempotent, and without addresses nothing. Throws Error with errno that names the address.
+  void listen();
+  void stop();
+  // Asks a member who it is. Throws as peer::Client::hello, or errc::peer_refused when another node or cluster answers.
+  asio::awaitable<peer::Hello> hello(cluster::MemberEntry member) const;
+  // The same for the checks of `enable`: why it does not answer, as a sentence; empty when it does, or when no member
+  // of the cluster has an address.
+  asio::awaitable<std::string> unreachable(cluster::MemberEntry member) const;
+
+ private:
+  asio::awaitable<std::optional<keys::KekRecord>> record(keys::Generation generation);
+  asio::awaitable<cluster::EncryptionState> state();
+
+  Parts parts_;
+  const http::TlsIdentity& identity() const;
+
+  std::optional<Error> no_key_;  // why there is none
+  std::optional<http::TlsIdentity> identity_;
+  peer::CurrentRoster roster_;
+  peer::KekReceiver receiver_;
+  peer::Duties duties_;
+  peer::Api api_;
+  std::unique_ptr<http::TlsServer> server_;
+};
+
+}  // namespace volcrypt
