@@ -5,7 +5,7 @@ target_compile_definitions(volcrypt_test_etcd PRIVATE VOLCRYPT_ETCD="${CMAKE_SOU
 target_link_libraries(volcrypt_test_etcd PUBLIC volcrypt_cluster_fakes)
 volcrypt_test(NAME etcd_store TIER etcd SOURCES etcd_store.cpp LIBS volcrypt_test_etcd)
 volcrypt_test(NAME etcd_trust TIER etcd SOURCES etcd_trust.cpp LIBS volcrypt_test_etcd)
-volcrypt_test(NAME etcd_failures TIER etcd SOURCES etcd_failures.cpp LIBS volcrypt_test_etcd)
+volcrypt_test(NAME etcd_failures TIER etcd COST 600 SOURCES etcd_failures.cpp LIBS volcrypt_test_etcd)
 # The daemon with its store there.
-volcrypt_test(NAME agent_etcd TIER etcd SOURCES agent_etcd.cpp ${CMAKE_SOURCE_DIR}/tests/support/verb_formats.cpp
+volcrypt_test(NAME agent_etcd TIER etcd COST 700 SOURCES agent_etcd.cpp ${CMAKE_SOURCE_DIR}/tests/support/verb_formats.cpp
               LIBS volcrypt_test_daemon volcrypt_test_etcd yaml-cpp)
