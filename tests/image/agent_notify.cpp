@@ -94,11 +94,11 @@ BOOST_AUTO_TEST_CASE(the_watchdog_is_fed_in_half_its_time_and_goes_hungry_when_t
   const auto begin = Clock::now();
   for (int beat = 0; beat < 4; ++beat) BOOST_REQUIRE(manager.hears("WATCHDOG=1"));
   BOOST_TEST((Clock::now() - begin >= 2 * watchdog / 2), "as often as asked for, not in a storm");
-  ::kill(manager.agent().pid(), SIGSTOP);
+  manager.agent().freeze();
   while (manager.hears("WATCHDOG=1", 100ms)) {  // what was on its way
   }
   BOOST_TEST(!manager.hears("WATCHDOG=1", 2 * watchdog));
-  ::kill(manager.agent().pid(), SIGCONT);
+  manager.agent().thaw();
   BOOST_TEST(manager.hears("WATCHDOG=1"));
 }
 

@@ -1,8 +1,6 @@
 // See etcd_cluster.hpp.
 #include "tests/support/etcd_cluster.hpp"
 
-#include <signal.h>
-
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <fstream>
@@ -110,8 +108,8 @@ void EtcdCluster::start(std::size_t member) {
 }
 
 void EtcdCluster::kill(std::size_t member) { members_[member].process.reset(); }
-void EtcdCluster::freeze(std::size_t member) { ::kill(members_[member].process->pid(), SIGSTOP); }
-void EtcdCluster::thaw(std::size_t member) { ::kill(members_[member].process->pid(), SIGCONT); }
+void EtcdCluster::freeze(std::size_t member) { members_[member].process->freeze(); }
+void EtcdCluster::thaw(std::size_t member) { members_[member].process->thaw(); }
 
 std::string EtcdCluster::ask(std::size_t member, const std::string& target, const std::string& body) {
   return await(answer_of(http::HttpsTrust(files_of(authority_, client_)), server(member), target, body));

@@ -1,6 +1,7 @@
 // Child processes by posix_spawn: no fork of a test program that has threads.
 #include "tests/support/program.hpp"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -129,5 +130,15 @@ int Background::stop(int signal) {
   pid_ = 0;
   return status;
 }
+
+void Background::freeze() {
+  ::kill(pid_, SIGSTOP);
+  // The signal stops the threads one after the other, as each gets the processor.
+  siginfo_t stopped{};
+  while (::waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+  }
+}
+
+void Background::thaw() { ::kill(pid_, SIGCONT); }
 
 }  // namespace volcrypt::tests

@@ -26,6 +26,8 @@ class Background {
   Background& operator=(const Background&) = delete;
   ~Background();
   int stop(int signal);  // exit code, or -signal
+  void freeze();         // SIGSTOP; returns when no thread of it runs any more
+  void thaw();
   pid_t pid() const noexcept { return pid_; }
 
  private:
