@@ -100,13 +100,24 @@ asio::awaitable<void> LocalMember::adopt_membership(const cluster::SignedMembers
   const auto self = std::find_if(opened.members.begin(), opened.members.end(),
                                  [&](const cluster::MemberEntry& member) { return member.node == id(); });
   if (self == opened.members.end())
-    throw Error(errc::invalid_argument, {"adopt", "the membership document", "This node is not among its members."});
+    throw Error(
+        errc::wrong_state,
+        {"adopt", "the membership document of cluster " + volcrypt::quoted(opened.cluster_name),
+         pinned ? "This node is none of its members any more."
+                : "This node was not admitted. Ask again: `volcryptctl cluster join ADDRESS --token-file FILE`."});
+  // The first document is believed because this node's keys were made for its authority.
+  const auto& known = parts_.node_file.known();
+  if (!pinned && known &&
+      (known->identity.cluster != opened.cluster || known->identity.authority_public != opened.authority_public))
+    throw Error(errc::bad_signature, {"adopt", "the membership document",
+                                      "It is of another cluster or authority than this node's keys were made for."});
+  parts_.adopted(opened);  // whoever was removed is a stranger at once, whatever this node's TPM says
   co_await adopt(Protection::software, self->software_approvals);
   co_await adopt(Protection::tpm, self->tpm_approvals);
   co_await parts_.pin.see_membership(document);
+  name_ = self->name;
   parts_.volumes.known_as(id());
   parts_.volumes.joined(opened.cluster);
-  parts_.adopted(opened);
 }
 
 asio::awaitable<std::optional<cluster::MemberEntry>> LocalMember::own_entry() {
@@ -146,6 +157,17 @@ asio::awaitable<cluster::MemberReadiness> LocalMember::readiness(Protection prot
 }
 
 asio::awaitable<keys::KekRecord> LocalMember::create_kek(Generation generation) {
+  // For as long as it is made: what another coordinator has burnt meanwhile is not destroyed before it is there.
+  struct Making {
+    std::shared_ptr<std::set<Generation>> all;
+    Generation number;
+    Making(std::shared_ptr<std::set<Generation>> made, Generation added) : all(std::move(made)), number(added) {
+      all->insert(number);
+    }
+    ~Making() { all->erase(number); }
+    Making(const Making&) = delete;
+    Making& operator=(const Making&) = delete;
+  } const making(in_the_making_, generation);
   co_await follow_choice();
   keys::Keyring& keyring = parts_.keys.chosen();
   const std::string number = std::to_string(generation);
@@ -181,6 +203,9 @@ asio::awaitable<cluster::RewrapProgress> LocalMember::rewrap_progress() { co_ret
 asio::awaitable<std::set<Generation>> LocalMember::census() { return parts_.volumes.census(); }
 
 asio::awaitable<void> LocalMember::retire_kek(Generation generation) {
+  if (in_the_making_->contains(generation))
+    throw Error(errc::wrong_state, {"retire", "KEK generation " + std::to_string(generation),
+                                    "This node is still making it; tried again."});
   co_await follow_choice();
   // A drive that comes from now on waits until this has ended; then it opens, or is told that its generation is gone.
   const volumes::RetirementGate::Closed closed = parts_.volumes.close_to_attach(generation);

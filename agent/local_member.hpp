@@ -4,6 +4,8 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <set>
 #include <string>
 
 #include "agent/cluster/local_pin.hpp"
@@ -52,6 +54,7 @@ class LocalMember final : public cluster::Member {
   asio::awaitable<std::set<cluster::Generation>> census() override;
   asio::awaitable<void> retire_kek(cluster::Generation generation) override;
 
+  asio::awaitable<void> follow_choice();  // the protection that the store says, for the keyrings and the node's file
   asio::awaitable<ProofAtStart::Outcome> prove_kept_keys() { return proof_.run(); }
 
   // Every retained blob: from the store, or from the files when it does not answer.
@@ -59,12 +62,13 @@ class LocalMember final : public cluster::Member {
 
  private:
   asio::awaitable<std::optional<cluster::MemberEntry>> own_entry();  // of the membership document
-  asio::awaitable<void> follow_choice();  // the protection that the store says, for the keyrings and the node's file
   asio::awaitable<void> adopt(keys::Protection protection, keys::Approvals approvals);
   std::filesystem::path recovery_file(cluster::Generation generation) const;
 
   Parts parts_;
   std::string name_;
+  using Generations = std::set<cluster::Generation>;
+  const std::shared_ptr<Generations> in_the_making_ = std::make_shared<Generations>();  // outlives who makes one
   ProofAtStart proof_{parts_.store, parts_.keys};
 };
 

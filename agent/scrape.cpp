@@ -26,9 +26,9 @@ void Scrape::gather_volumes() {
 
 asio::awaitable<void> Scrape::gather_rotation() {
   try {
-    const cluster::RotationView view = co_await cluster_.rotation();
-    metrics_.set_rotation(cluster::spelling(view.state.rotation));
-    metrics_.set_current_generation(view.state.current);
+    const cluster::EncryptionState state = co_await cluster_.encryption();
+    metrics_.set_rotation(cluster::spelling(state.rotation));
+    metrics_.set_current_generation(state.current);
   } catch (const boost::system::system_error& error) {
     if (error.code() == asio::error::operation_aborted) throw;
     metrics_.add_error(errc_name(error.code()));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "agent/cluster/ask_all.hpp"
 #include "agent/cluster/cluster_service_state.hpp"
 #include "agent/cluster/keys_of_store.hpp"
 #include "dmtarget/error.hpp"
@@ -33,6 +34,11 @@ std::string why_no_abort(const EncryptionState& state) {
          " is current already, and volumes are being rewrapped to it: let it finish, then rotate again if it shall go.";
 }
 
+asio::awaitable<bool> told(Member& member, SignedMembership document) {
+  co_await member.adopt_membership(document);
+  co_return true;
+}
+
 std::string all_failures(const std::vector<EnableCheck>& checks) {
   std::string text;
   for (const auto& check : checks) {
@@ -56,8 +62,11 @@ asio::awaitable<void> ClusterService::State::start() {
                  "This node belongs to cluster " + pinned->pin.cluster.str() +
                      ": the store was lost or replaced. Restore it from a backup; volumes attach without it."});
   }
-  const auto signed_document = parse_signed_membership(entry->value);
-  const auto opened = open_membership(signed_document, pinned ? &pinned->pin : nullptr);
+  if (!pinned) {  // the first document: the node itself knows whom it was made for
+    const auto document = parse_signed_membership(entry->value);
+    co_await self.adopt_membership(document);
+  }
+  co_await members->reload();
   const auto state = co_await driver->load();
   if (pinned && state.highest_used < pinned->highest_used) {
     throw Error(errc::too_old,
@@ -65,15 +74,24 @@ asio::awaitable<void> ClusterService::State::start() {
                  "Generation " + std::to_string(pinned->highest_used) +
                      " was seen already: an old copy was restored. Restore the newest one."});
   }
-  if (!pinned || pinned->newest.document != signed_document.document) {
-    try {
-      co_await self.adopt_membership(signed_document);
-    } catch (const Error& error) {  // a TPM that is absent now must not keep the rest from going on
-      not_adopted = error.what();
-    }
-  }
+  co_await follow_membership();
   co_await driver->coordinate();
   started = true;
+}
+
+asio::awaitable<void> ClusterService::State::follow_membership() {
+  co_await members->reload();
+  const auto entry = co_await stored(store_key::membership);
+  if (!entry) co_return;
+  const auto signed_document = parse_signed_membership(entry->value);
+  const auto pinned = co_await pin.read();
+  if (pinned && pinned->newest.document == signed_document.document) co_return;
+  try {
+    co_await self.adopt_membership(signed_document);
+    not_adopted.clear();
+  } catch (const Error& error) {  // a TPM that is absent now must not keep the rest from going on
+    not_adopted = error.what();
+  }
 }
 
 asio::awaitable<bool> ClusterService::State::has_cluster() {
@@ -88,15 +106,35 @@ asio::awaitable<void> ClusterService::State::ready() {
 }
 
 ClusterService::ClusterService(Store& store, Member& member, LocalPin& pin, keys::Protection available,
-                               DriverOptions options)
-    : state_(std::make_shared<State>(State{store, member, pin, available, {&member}, nullptr, false, {}})) {
-  state_->driver = std::make_shared<RotationDriver>(store, pin, state_->members, options);
+                               Members::Reach others, DriverOptions options)
+    : state_(std::make_shared<State>(State{store, member, pin, available, nullptr, nullptr, false, {}})) {
+  state_->members = std::make_shared<Members>(store, pin, member, std::move(others));
+  state_->driver = std::make_shared<RotationDriver>(store, pin, state_->members, std::move(options));
 }
 
 ClusterService::~ClusterService() { state_->driver->stop(); }
 
 asio::awaitable<void> ClusterService::start() {
   if (!state_->started) co_await state_->start();
+}
+
+asio::awaitable<void> ClusterService::stand_by() {
+  const auto state = state_;
+  if (!state->started) co_return;
+  std::exception_ptr removed;
+  try {
+    co_await state->follow_membership();
+  } catch (const NotAMember&) {
+    removed = std::current_exception();
+  }
+  if (removed) {
+    co_await state->driver->leave();
+    std::rethrow_exception(removed);
+  }
+  // So that a store that is rolled back is noticed at every node.
+  const auto encryption = co_await state->driver->load();
+  co_await state->pin.see_generation(encryption.highest_used);
+  co_await state->driver->stand_by();
 }
 
 // ---- membership ----
@@ -106,9 +144,18 @@ asio::awaitable<void> ClusterService::State::put(std::string key, std::string va
   if (!committed) throw Error(errc::conflict, {"write", "the store's key " + key, "Try again."});
 }
 
-asio::awaitable<void> ClusterService::State::adopt(const SignedMembership& signed_document) {
-  for (auto* member : members) co_await member->adopt_membership(signed_document);
+asio::awaitable<void> ClusterService::State::adopt(SignedMembership signed_document) {
+  co_await self.adopt_membership(signed_document);
+  co_await members->reload();
   not_adopted.clear();
+}
+
+asio::awaitable<void> ClusterService::State::tell_others(SignedMembership signed_document) {
+  std::vector<MemberPtr> others(members->all().begin() + 1, members->all().end());
+  Poll<bool>::Question tell = [document = std::move(signed_document)](Member& member) {
+    return told(member, document);
+  };
+  co_await Poll<bool>::take(std::move(others), std::move(tell));
 }
 
 asio::awaitable<void> ClusterService::init(SignedMembership membership) {
@@ -155,7 +202,8 @@ asio::awaitable<void> ClusterService::update_membership(SignedMembership members
   const auto entry = co_await state.stored(store_key::membership);
   if (!entry) throw Error(errc::store_damaged, {"read", "the membership document", "It vanished from the store."});
   const auto present_document = parse_signed_membership(entry->value);
-  const auto present = open_membership(present_document, nullptr);
+  const auto pinned = co_await state.pin.read();
+  const auto present = open_membership(present_document, pinned ? &pinned->pin : nullptr);
   const Pin pin{present.cluster, present.authority_public, present.version};
   const auto opened = open_membership(membership, &pin);
   const bool repeated = membership.document == present_document.document;
@@ -165,12 +213,16 @@ asio::awaitable<void> ClusterService::update_membership(SignedMembership members
   }
   if (!repeated) co_await state.put(entry->key, to_json(membership), entry->modified);
   co_await state.adopt(membership);
+  co_await state.tell_others(std::move(membership));
 }
 
 asio::awaitable<std::optional<SignedMembership>> ClusterService::membership() {
   const auto entry = co_await state_->stored(store_key::membership);
   if (!entry) co_return std::nullopt;
-  co_return parse_signed_membership(entry->value);
+  auto document = parse_signed_membership(entry->value);
+  const auto pinned = co_await state_->pin.read();
+  if (pinned) open_membership(document, &pinned->pin);  // nobody shall change and sign an old one
+  co_return document;
 }
 
 // ---- enable ----
@@ -201,18 +253,19 @@ asio::awaitable<std::vector<EnableCheck>> ClusterService::check_enable(keys::Pro
   auto& state = *state_;
   std::vector<EnableCheck> checks;
   checks.push_back(co_await state.check_cluster());
-  for (auto* member : state.members) {
+  Poll<MemberReadiness>::Question ask = [protection](Member& member) { return member.readiness(protection); };
+  const auto answers = co_await Poll<MemberReadiness>::take(state.members->all(), std::move(ask));
+  for (const auto& answer : answers) {
     EnableCheck check;
-    check.node = member->name();
-    try {
-      const auto readiness = co_await member->readiness(protection);
-      check.failures = readiness.failures;
-      if (readiness.version != VOLCRYPT_VERSION) {
-        check.failures.push_back("It runs volcrypt " + readiness.version +
+    check.node = answer.member->name();
+    if (!answer.value) {
+      check.failures.push_back("It does not answer: " + answer.failure);
+    } else {
+      check.failures = answer.value->failures;
+      if (answer.value->version != VOLCRYPT_VERSION) {
+        check.failures.push_back("It runs volcrypt " + answer.value->version +
                                  ", the coordinator " VOLCRYPT_VERSION ": install the same version everywhere.");
       }
-    } catch (const Error& error) {  // one member's failure is one line of the answer
-      check.failures.push_back(std::string("It does not answer: ") + error.what());
     }
     checks.push_back(std::move(check));
   }
@@ -276,17 +329,19 @@ asio::awaitable<RotationView> ClusterService::rotation() {
   view.state = co_await state.driver->load();
   view.waiting_for = state.driver->waiting_for();
   view.last_failure = state.driver->last_failure();
-  for (auto* member : state.members) {
-    try {
-      const auto progress = co_await member->rewrap_progress();
-      view.progress.emplace_back(member->name(), progress);
-    } catch (const Error& error) {  // shown as this member's line
-      RewrapProgress unknown;
-      unknown.failures.push_back(error.what());
-      view.progress.emplace_back(member->name(), unknown);
+  view.coordinator = co_await state.driver->coordinator();
+  Poll<RewrapProgress>::Question ask = [](Member& member) { return member.rewrap_progress(); };
+  auto answers = co_await Poll<RewrapProgress>::take(state.members->all(), std::move(ask));
+  for (auto& answer : answers) {
+    if (!answer.value) {  // shown as this member's line
+      answer.value.emplace();
+      answer.value->failures.push_back(answer.failure);
     }
+    view.progress.emplace_back(answer.member->name(), std::move(*answer.value));
   }
   co_return view;
 }
+
+asio::awaitable<EncryptionState> ClusterService::encryption() { return state_->driver->load(); }
 
 }  // namespace volcrypt::cluster

@@ -9,6 +9,7 @@
 
 #include "agent/cluster/local_pin.hpp"
 #include "agent/cluster/member.hpp"
+#include "agent/cluster/members.hpp"
 #include "agent/cluster/membership.hpp"
 #include "agent/cluster/rotation_driver.hpp"
 #include "agent/cluster/state.hpp"
@@ -19,8 +20,9 @@ namespace volcrypt::cluster {
 struct RotationView {
   EncryptionState state;
   std::vector<std::pair<std::string, RewrapProgress>> progress;  // per member name
+  std::string coordinator;  // the node that works on it now, by name; empty: none needs to
   std::string
-      waiting_for;  // sentences when the rotation cannot go on; empty otherwise. Tried again with growing pauses
+      waiting_for;  // sentences when the rotation cannot go on; empty otherwise, and where another node coordinates
   std::string last_failure;
 };
 
@@ -51,19 +53,26 @@ struct EnableCheck {
 
 class ClusterService {
  public:
-  // `member` acts for this node (agent/local_member); peers join the list with port 4007. `pin` is the one that
-  // `member` moves. All three outlive the service.
-  ClusterService(Store& store, Member& member, LocalPin& pin, keys::Protection available, DriverOptions options = {});
+  // `member` acts for this node (agent/local_member), `pin` is the one that it moves, and the other members are reached
+  // through `others`. All outlive the service.
+  ClusterService(Store& store, Member& member, LocalPin& pin, keys::Protection available, Members::Reach others = {},
+                 DriverOptions options = {});
   ~ClusterService();  // work in the background ends at its next step; the store has what is needed to go on
 
   // Checks the store against the pin (errc::too_old when it was rolled back or lost), then resumes a rotation or an
-  // enabling that was under way. Every verb below does this first when it has not succeeded yet.
+  // enabling that was under way, unless another node does. Every verb below does this first when it has not succeeded
+  // yet.
   asio::awaitable<void> start();
+  // To be called again and again after start(): adopts a newer membership document, and goes on where a coordinator
+  // died.
+  asio::awaitable<void> stand_by();
   asio::awaitable<ClusterInfo> info();
-  // Stores the document, then lets the members adopt it. errc::wrong_state when there is another cluster already.
+  // Stores the document, then adopts it. errc::wrong_state when there is another cluster already.
   asio::awaitable<void> init(SignedMembership membership);
-  asio::awaitable<void> update_membership(SignedMembership membership);  // approve-boot-state, later admit and remove
-  asio::awaitable<std::optional<SignedMembership>> membership();         // exactly as it was signed; empty before init
+  // approve-boot-state, later admit and remove. The other members are told; one that does not hear it adopts it when it
+  // looks at the store.
+  asio::awaitable<void> update_membership(SignedMembership membership);
+  asio::awaitable<std::optional<SignedMembership>> membership();  // exactly as it was signed; empty before init
   asio::awaitable<void> set_feature_flag();
   asio::awaitable<std::vector<EnableCheck>> check_enable(keys::Protection protection);
   // Returns when encryption is enabled. errc::wrong_state with every failure named; what goes wrong after the checks
@@ -74,8 +83,9 @@ class ClusterService {
   // rotation is under way. errc::wrong_state once the new generation is current, and before encryption is enabled.
   asio::awaitable<std::optional<Generation>> abort_rotation();
   asio::awaitable<void>
-  reconsider_retirement();  // a drive came back and was rewrapped: perhaps its old generation can go
-  asio::awaitable<RotationView> rotation();
+  reconsider_retirement();                   // a drive came back and was rewrapped: perhaps its old generation can go
+  asio::awaitable<RotationView> rotation();  // every member is asked how far it is
+  asio::awaitable<EncryptionState> encryption();  // the store alone is asked
   // RFC 3339; the KEKs whose blobs were opened. False: the same were verified before, the time alone is new.
   asio::awaitable<bool> recovery_was_verified(std::string when, std::vector<Bytes> names);
 

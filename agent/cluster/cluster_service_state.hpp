@@ -16,7 +16,7 @@ struct ClusterService::State {
   Member& self;
   LocalPin& pin;
   keys::Protection available;
-  std::vector<Member*> members;
+  std::shared_ptr<Members> members;
   std::shared_ptr<RotationDriver> driver;
   bool started = false;
   std::string not_adopted;  // why this node did not adopt the stored membership
@@ -26,7 +26,9 @@ struct ClusterService::State {
   asio::awaitable<void> start();
   asio::awaitable<bool> has_cluster();
   asio::awaitable<void> ready();
-  asio::awaitable<void> adopt(const SignedMembership& signed_document);
+  asio::awaitable<void> adopt(SignedMembership signed_document);
+  asio::awaitable<void> follow_membership();  // the stored document, checked; adopted where it is another one
+  asio::awaitable<void> tell_others(SignedMembership signed_document);
   asio::awaitable<EnableCheck> check_cluster();
   asio::awaitable<std::vector<KekRecordSummary>> generations(const EncryptionState& state);
   asio::awaitable<void> put(std::string key, std::string value, Revision before);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "agent/cluster/ask_all.hpp"
 #include "agent/cluster/cluster_service_state.hpp"
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/cluster/recovery_note.hpp"
@@ -11,6 +12,8 @@
 namespace volcrypt::cluster {
 
 namespace {
+
+using Sentences = std::vector<std::string>;
 
 std::string role_of(Generation number, const EncryptionState& state) {
   if (number == state.current) return "current";
@@ -66,14 +69,12 @@ asio::awaitable<void> ClusterService::State::add_secure_boot(ClusterInfo& info) 
 }
 
 asio::awaitable<void> ClusterService::State::add_key_warnings(ClusterInfo& info) {
-  for (auto* member : members) {
-    std::vector<std::string> warnings;
-    try {
-      warnings = co_await member->key_warnings();
-    } catch (const Error& error) {  // a line like the others
-      warnings.push_back(std::string("its keys were not looked at: ") + error.what());
-    }
-    for (const auto& warning : warnings) info.warnings.push_back(member->name() + ": " + warning);
+  Poll<Sentences>::Question ask = [](Member& member) { return member.key_warnings(); };
+  const auto answers = co_await Poll<Sentences>::take(members->all(), std::move(ask));
+  for (const auto& answer : answers) {
+    const Sentences not_asked{"its keys were not looked at: " + answer.failure};  // a line like the others
+    for (const auto& warning : answer.value.value_or(not_asked))
+      info.warnings.push_back(answer.member->name() + ": " + warning);
   }
 }
 
@@ -108,6 +109,9 @@ void ClusterService::State::add_warnings(ClusterInfo& info) {
   }
   if (!info.rotation.waiting_for.empty())
     info.warnings.push_back("The rotation waits: " + info.rotation.waiting_for + ".");
+  if (!info.rotation.coordinator.empty() && info.rotation.coordinator != self.name())
+    info.warnings.push_back("Node " + volcrypt::quoted(info.rotation.coordinator) +
+                            " works on the cluster's keys now; what holds it up is told there alone.");
   const bool quiet = info.encryption.rotation == RotationPhase::NoRotation;
   if (quiet && !info.encryption.previous.empty()) {
     info.warnings.push_back("Absent volumes still need previous KEK generations; they are rewrapped when they return.");

@@ -102,13 +102,30 @@ struct Arrows {
     return Step{std::move(state), std::move(actions)};
   }
 
+  Result operator()(const event::MembersChanged&) {
+    std::vector<Action> actions;
+    if (state.distributing != 0)
+      actions = prove_or_make_current();
+    else if (state.rotation == RotationPhase::EncryptingDEKs)
+      actions = rewraps(state, members);
+    else
+      actions = census_if_useful(state);
+    return Step{std::move(state), std::move(actions)};
+  }
+
   Result operator()(const event::Created& answer) {
     if (state.distributing == 0 || answer.generation != state.distributing) return unchanged(std::move(state));
+    auto actions = prove_or_make_current();
+    return Step{std::move(state), std::move(actions)};
+  }
+
+  std::vector<Action> prove_or_make_current() {
+    if (contains_all(state.proved, members)) return make_current(state, members);
     std::vector<Action> actions;
     for (const auto& member : members) {
       if (!state.proved.contains(member)) actions.push_back(action::ProveKek{member, state.distributing});
     }
-    return Step{std::move(state), std::move(actions)};
+    return actions;
   }
 
   Result operator()(const event::Proved& answer) {
@@ -167,7 +184,8 @@ struct Arrows {
     return unchanged(std::move(state));
   }
 
-  Result operator()(const event::Abort&) {
+  Result operator()(const event::Abort& wish) {
+    if (wish.generation != 0 && wish.generation != state.distributing) return unchanged(std::move(state));
     if (state.distributing == 0) return refused();
     burn_number(state);
     state.rotation = RotationPhase::NoRotation;
@@ -186,11 +204,12 @@ struct StillDue {
 
   bool operator()(const action::CreateKek& create) const { return state.distributing == create.generation; }
   bool operator()(const action::ProveKek& prove) const {
-    return state.distributing == prove.generation && !state.proved.contains(prove.member);
+    return members.contains(prove.member) && state.distributing == prove.generation &&
+           !state.proved.contains(prove.member);
   }
   bool operator()(const action::RewrapVolumes& rewrap) const {
-    return state.rotation == RotationPhase::EncryptingDEKs && state.current == rewrap.to &&
-           !state.rewrapped.contains(rewrap.member);
+    return members.contains(rewrap.member) && state.rotation == RotationPhase::EncryptingDEKs &&
+           state.current == rewrap.to && !state.rewrapped.contains(rewrap.member);
   }
   bool operator()(const action::TakeCensus&) const {
     if (state.rotation == RotationPhase::EncryptingDEKs) return contains_all(state.rewrapped, members);

@@ -22,6 +22,7 @@ struct Enable {     // its checks have passed
 };
 struct Rotate {};
 struct CoordinatorStarted {};  // another coordinator, or this one after a crash: nothing in memory counts any more
+struct MembersChanged {};      // another document: the new ones have to do what the others did, the gone ones no more
 struct Created {
   Generation generation;
 };
@@ -40,11 +41,14 @@ struct Retired {
   Generation generation;
   std::set<Uuid> members;  // that destroyed it
 };
-struct Abort {};
+struct Abort {
+  Generation generation = 0;  // this one and no later one; 0: whichever is distributed
+};
 }  // namespace event
 
-using Event = std::variant<event::FlagSet, event::Enable, event::Rotate, event::CoordinatorStarted, event::Created,
-                           event::Proved, event::Rewrapped, event::CensusTaken, event::Retired, event::Abort>;
+using Event =
+    std::variant<event::FlagSet, event::Enable, event::Rotate, event::CoordinatorStarted, event::MembersChanged,
+                 event::Created, event::Proved, event::Rewrapped, event::CensusTaken, event::Retired, event::Abort>;
 
 namespace action {
 struct CreateKek {  // on the coordinator; then Created. If that fails, Abort: nobody can tell what the attempt left

@@ -9,8 +9,8 @@ namespace volcrypt::cluster {
 asio::awaitable<void> RotationDriver::act(action::CreateKek create) {
   // Pinned before the number can appear on any drive: a store rolled back to before it cannot give it out again.
   co_await pin_.see_generation(create.generation);
-  auto& creator = member(members_.front()->id());
-  const auto kek = co_await creator.create_kek(create.generation);
+  store();  // throws when stopped
+  const auto kek = co_await members_->self().create_kek(create.generation);
   if (!co_await store().get(store_key::recovery(create.generation))) {
     throw Error(errc::wrong_state, {"use", "KEK generation " + std::to_string(create.generation),
                                     "Its blob for the recovery key is not in the store."});
@@ -26,12 +26,14 @@ asio::awaitable<void> RotationDriver::act(action::ProveKek prove) {
     throw Error(errc::store_damaged, {"read", "the record of KEK generation " + std::to_string(prove.generation),
                                       "It is missing: restore the store from a backup."});
   }
-  co_await member(prove.member).prove_kek(parse_kek_record(entry->value));
+  const auto prover = member(prove.member);
+  co_await prover->prove_kek(parse_kek_record(entry->value));
   co_await record(event::Proved{prove.member, prove.generation}, {});
 }
 
 asio::awaitable<void> RotationDriver::act(action::RewrapVolumes rewrap) {
-  const auto progress = co_await member(rewrap.member).rewrap_volumes(rewrap.to);
+  const auto owner = member(rewrap.member);
+  const auto progress = co_await owner->rewrap_volumes(rewrap.to);
   if (!progress.failures.empty()) {
     throw Error(errc::wrong_state,
                 {"rewrap", std::to_string(progress.failures.size()) + " volumes", progress.failures.front() + "."});
@@ -39,15 +41,33 @@ asio::awaitable<void> RotationDriver::act(action::RewrapVolumes rewrap) {
   co_await record(event::Rewrapped{rewrap.member, rewrap.to}, {});
 }
 
+asio::awaitable<std::set<Generation>> RotationDriver::needed_by_orphans() {
+  std::set<Generation> needed;
+  const auto ids = members_->ids();
+  const auto entries = co_await store().list(std::string(store_key::volumes));
+  for (const auto& entry : entries) {
+    const auto volume = parse_volume_record(entry.value);
+    if (!ids.contains(volume.owner)) needed.insert(volume.generation);
+  }
+  co_return needed;
+}
+
 asio::awaitable<void> RotationDriver::act(action::TakeCensus) {
   event::CensusTaken census;
-  for (const auto& id : ids()) census.needed[id] = co_await member(id).census();
+  const auto ids = members_->ids();
+  for (const auto& id : ids) {
+    const auto asked = member(id);
+    auto generations = co_await asked->census();
+    census.needed[id] = std::move(generations);
+  }
+  const auto orphans = co_await needed_by_orphans();
+  census.needed[members_->self().id()].insert(orphans.begin(), orphans.end());
   const auto needed = census.needed;
   const auto state = co_await record(std::move(census), {});
   for (const auto& [id, generations] : needed) {
     for (const auto number : generations) {
       if (number == state.current || state.previous.contains(number)) continue;
-      last_failure_ = "a volume of member " + member(id).name() + " refers to KEK generation " +
+      last_failure_ = "a volume of member " + members_->name_of(id) + " refers to KEK generation " +
                       std::to_string(number) + ", which the cluster does not have (any more)";
     }
   }
@@ -58,9 +78,16 @@ asio::awaitable<void> RotationDriver::act(action::RetireKek retire) {
     throw Error(errc::wrong_state, {"destroy", "KEK generation " + std::to_string(retire.generation),
                                     "It is still being made; tried again."});
   }
+  const auto orphans = co_await needed_by_orphans();
+  if (orphans.contains(retire.generation)) {
+    throw Error(errc::wrong_state, {"destroy", "KEK generation " + std::to_string(retire.generation),
+                                    "A volume whose owner was removed needs it."});
+  }
   event::Retired retired{retire.generation, {}};
-  for (const auto& id : ids()) {
-    co_await member(id).retire_kek(retire.generation);
+  const auto ids = members_->ids();
+  for (const auto& id : ids) {
+    const auto holder = member(id);
+    co_await holder->retire_kek(retire.generation);
     retired.members.insert(id);
   }
   Writes also;
@@ -70,12 +97,7 @@ asio::awaitable<void> RotationDriver::act(action::RetireKek retire) {
 }
 
 std::string RotationDriver::sentence(const Action& action) {
-  const auto name = [this](const Uuid& id) {
-    for (const auto* member : members_) {
-      if (member->id() == id) return member->name();
-    }
-    return id.str();
-  };
+  const auto name = [this](const Uuid& id) { return members_->name_of(id); };
   if (const auto* create = std::get_if<action::CreateKek>(&action)) {
     return "KEK generation " + std::to_string(create->generation) + " is not made";
   }

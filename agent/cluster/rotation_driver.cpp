@@ -2,6 +2,7 @@
 // the pauses. What each action does is in rotation_actions.cpp.
 #include "agent/cluster/rotation_driver.hpp"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -19,7 +20,7 @@ struct RotationDriver::Sleeper {
   asio::steady_timer alarm;
 };
 
-RotationDriver::RotationDriver(Store& store, LocalPin& pin, std::vector<Member*> members, DriverOptions options)
+RotationDriver::RotationDriver(Store& store, LocalPin& pin, std::shared_ptr<Members> members, DriverOptions options)
     : store_(store), pin_(pin), members_(std::move(members)), options_(options) {}
 
 RotationDriver::~RotationDriver() = default;
@@ -35,17 +36,10 @@ Store& RotationDriver::store() {
   return store_;
 }
 
-Member& RotationDriver::member(const Uuid& id) {
+MemberPtr RotationDriver::member(const Uuid& id) {
   store();  // throws when stopped
-  for (auto* member : members_) {
-    if (member->id() == id) return *member;
-  }
-  throw Error(errc::invalid_argument, {"find member", id.str(), "It is not in the membership any more."});
-}
-
-std::set<Uuid> RotationDriver::ids() const {
-  std::set<Uuid> found;
-  for (const auto* member : members_) found.insert(member->id());
+  auto found = members_->find(id);
+  if (!found) throw Error(errc::invalid_argument, {"find member", id.str(), "It is not in the membership any more."});
   return found;
 }
 
@@ -56,14 +50,53 @@ asio::awaitable<EncryptionState> RotationDriver::load() {
   co_return entry ? parse_encryption_state(entry->value) : EncryptionState{};
 }
 
-asio::awaitable<void> RotationDriver::coordinate() {
+asio::awaitable<bool> RotationDriver::coordinate() {
+  bool is_held = false;
+  {
+    const auto turn = co_await turn_.take();
+    is_held = co_await have_lease();
+    if (is_held) co_await follow_members();
+  }
+  co_await rest();
+  co_return is_held;
+}
+
+asio::awaitable<void> RotationDriver::stand_by() {
+  const auto state = co_await load();
+  // Previous generations alone wait for drives, not for a coordinator.
+  if (state.distributing != 0 || state.rotation != RotationPhase::NoRotation || !state.retiring.empty())
+    co_await coordinate();
+}
+
+asio::awaitable<void> RotationDriver::leave() {
   const auto turn = co_await turn_.take();
-  co_await ensure_lease();
+  left_ = true;
+  wake();
+  co_await give_back();
+}
+
+asio::awaitable<std::string> RotationDriver::coordinator() {
+  const auto lease = co_await store().get(store_key::lease(store_key::coordinator_lease));
+  if (!lease) co_return "";
+  for (const auto& member : members_->all()) {
+    if (member->id().str() == lease->value) co_return member->name();
+  }
+  co_return lease->value;
 }
 
 asio::awaitable<EncryptionState> RotationDriver::apply(Event event) {
   const bool begins = std::holds_alternative<event::Rotate>(event) || std::holds_alternative<event::Enable>(event);
-  auto state = co_await record(event, {});
+  EncryptionState state;
+  std::exception_ptr refusal;
+  try {
+    state = co_await record(event, {});
+  } catch (const std::exception&) {
+    refusal = std::current_exception();
+  }
+  if (refusal) {
+    co_await rest();  // a lease that was taken for nothing
+    std::rethrow_exception(refusal);
+  }
   if (begins) {
     last_failure_.clear();
     last_error_ = nullptr;
@@ -72,22 +105,90 @@ asio::awaitable<EncryptionState> RotationDriver::apply(Event event) {
     last_failure_ = "it was aborted" + (last_failure_.empty() ? "" : "; before, " + last_failure_);
     wake();  // what waited for another attempt has nothing to wait for
   }
+  co_await rest();
   co_return state;
 }
 
 asio::awaitable<EncryptionState> RotationDriver::record(Event event, Writes also) {
   const auto turn = co_await turn_.take();
-  co_await ensure_lease();
+  co_await need_lease();
   auto step = co_await commit(std::move(event), std::move(also));
   const auto executor = co_await asio::this_coro::executor;
   start(executor, step.actions);
+  try {
+    co_await follow_members();  // before anybody thinks that nothing is under way
+  } catch (const Error&) {      // the event stands; the next step looks again
+  }
   co_return std::move(step.state);
+}
+
+// A KEK that is still being made is brought to all who are members when it is there.
+asio::awaitable<void> RotationDriver::follow_members() {
+  store();  // throws when stopped
+  co_await members_->reload();
+  const auto state = co_await load();
+  const auto now = members_->ids();
+  if (asked_ == now || under_way_.contains(action::CreateKek{state.distributing})) co_return;
+  const auto step = co_await commit(event::MembersChanged{}, {});
+  asked_ = counted_;
+  const auto executor = co_await asio::this_coro::executor;
+  start(executor, step.actions);
+  wake();  // what waits for a member that is gone has nothing to wait for
+}
+
+asio::awaitable<void> RotationDriver::need_lease() {
+  constexpr std::chrono::milliseconds pause{200};
+  for (const auto until = Clock::now() + options_.lease_patience;;) {
+    const bool is_held = co_await have_lease();
+    if (is_held) co_return;
+    if (Clock::now() > until) break;
+    co_await sleep(std::min(pause, options_.lease_patience));
+  }
+  const auto holder = co_await coordinator();
+  throw CoordinatedElsewhere(
+      errc::conflict,
+      {"coordinate", "the cluster",
+       "Node " + volcrypt::quoted(holder) +
+           " does so now: give the command there, or wait until its work has ended (`volcryptctl get clusterinfo`). If "
+           "that node is down, another one goes on in a minute or two."});
+}
+
+// So that the next wish may be given at any node.
+asio::awaitable<void> RotationDriver::rest() {
+  const auto turn = co_await turn_.take();
+  if (stopped_ || !under_way_.empty() || !lease_) co_return;
+  try {
+    co_await follow_members();  // what ended because a member is gone may be what the others waited for
+  } catch (const Error&) {      // whoever has the lease next finds out
+  }
+  if (under_way_.empty()) co_await give_back();
+}
+
+asio::awaitable<void> RotationDriver::give_back() {
+  if (!lease_) co_return;
+  auto lease = *std::exchange(lease_, std::nullopt);
+  try {
+    co_await store().release(std::move(lease));
+  } catch (const Error&) {  // it ends by itself
+  }
 }
 
 // A lease that had to be taken anew may have been another's meanwhile: whatever was under way is resumed from the
 // store.
-asio::awaitable<void> RotationDriver::ensure_lease() {
-  if (lease_ && Clock::now() - renewed_ < options_.lease_ttl / 3) co_return;
+asio::awaitable<bool> RotationDriver::have_lease() {
+  store();  // throws when stopped
+  std::exception_ptr removed;
+  try {
+    co_await members_->reload();
+  } catch (const NotAMember&) {
+    removed = std::current_exception();
+  }
+  if (removed) {
+    left_ = true;
+    co_await give_back();  // or nobody could go on
+    std::rethrow_exception(removed);
+  }
+  if (lease_ && Clock::now() - renewed_ < options_.lease_ttl / 3) co_return true;
   if (lease_) {
     bool lost = false;
     try {
@@ -98,18 +199,17 @@ asio::awaitable<void> RotationDriver::ensure_lease() {
     }
     if (!lost) {
       renewed_ = Clock::now();
-      co_return;
+      co_return true;
     }
     lease_.reset();
   }
-  const auto taken = co_await store().acquire(std::string(store_key::coordinator_lease), members_.front()->id().str(),
+  const auto taken = co_await store().acquire(std::string(store_key::coordinator_lease), members_->self().id().str(),
                                               options_.lease_ttl);
-  if (!taken) {
-    throw Error(errc::conflict,
-                {"coordinate", "the cluster", "Another node coordinates it now; ask there or wait a minute."});
-  }
+  if (!taken) co_return false;
   lease_ = *taken;
   renewed_ = Clock::now();
+  left_ = false;
+  asked_.clear();
   std::exception_ptr failure;
   try {
     const auto step = co_await commit(event::CoordinatorStarted{}, {});
@@ -119,37 +219,55 @@ asio::awaitable<void> RotationDriver::ensure_lease() {
     failure = std::current_exception();
   }
   if (failure) {
-    lease_.reset();  // so that the next attempt resumes, too
+    co_await give_back();  // so that the next attempt resumes, too, wherever it is made
     std::rethrow_exception(failure);
   }
+  co_return true;
 }
 
 asio::awaitable<Step> RotationDriver::commit(Event event, Writes also) {
   constexpr int attempts = 5;
   for (int i = 0; i < attempts; ++i) {
+    store();  // throws when stopped
+    co_await members_->reload();
     const auto entry = co_await store().get(std::string(store_key::encryption));
     const auto before = entry ? parse_encryption_state(entry->value) : EncryptionState{};
-    const auto step = advance(before, ids(), event);
+    const auto pinned = co_await pin_.read();
+    if (pinned && before.highest_used < pinned->highest_used)
+      throw Error(errc::too_old,
+                  {"use the store", "whose highest KEK generation is " + std::to_string(before.highest_used),
+                   "Generation " + std::to_string(pinned->highest_used) +
+                       " was seen already: an old copy was restored. Restore the newest one."});
+    counted_ = members_->ids();
+    // What is being distributed may be in the hands of a member that was removed: another one is made.
+    const bool is_lost = before.distributing != 0 && !std::ranges::includes(counted_, asked_);
+    if (is_lost && !std::holds_alternative<event::Abort>(event)) {
+      event = event::CoordinatorStarted{};
+      also.clear();
+    }
+    const auto step = advance(before, counted_, event);
     if (!step) {
       throw Error(errc::wrong_state, {"change", "the cluster's encryption state",
                                       "It is " + std::string(spelling(before.phase)) + " and " +
                                           std::string(spelling(before.rotation)) + " now."});
     }
+    const auto fence = co_await store().get(lease_->fence.key);
+    if (!fence || fence->modified != lease_->fence.modified) {
+      lease_.reset();
+      break;
+    }
+    if (std::holds_alternative<event::CoordinatorStarted>(event)) asked_ = counted_;
     if (step->state == before && also.empty()) co_return *step;
     const auto value = to_json(step->state);
     Transaction transaction;
     transaction.when.push_back(lease_->fence);
+    transaction.when.push_back({std::string(store_key::membership), members_->revision()});
     transaction.when.push_back({std::string(store_key::encryption), entry ? entry->modified : 0});
     transaction.then.emplace_back(Put{std::string(store_key::encryption), value});
     transaction.then.insert(transaction.then.end(), also.begin(), also.end());
     if (co_await settle(std::move(transaction), value)) {
       if (options_.changed) options_.changed(before, step->state);
       co_return *step;
-    }
-    const auto fence = co_await store().get(lease_->fence.key);
-    if (!fence || fence->modified != lease_->fence.modified) {
-      lease_.reset();
-      break;
     }
   }
   throw Error(errc::conflict,
@@ -176,9 +294,13 @@ asio::awaitable<void> RotationDriver::keep_lease(Self self) {
     co_await self->sleep(self->options_.lease_ttl / 3);
     if (self->stopped_ || self->under_way_.empty()) break;
     try {
-      co_await self->coordinate();
+      const bool is_held = co_await self->coordinate();
+      if (!is_held) {
+        self->left_ = true;
+        self->wake();
+      }
     } catch (const Error& error) {
-      self->last_failure_ = error.what();  // the actions find out for themselves; the next round tries again
+      self->last_failure_ = error.what();  // the next round tries again
     }
   }
   self->keeping_lease_ = false;
@@ -199,35 +321,43 @@ void RotationDriver::start(const asio::any_io_executor& executor, const std::vec
 // Until the action has succeeded, or the state has moved on and nobody needs it.
 asio::awaitable<void> RotationDriver::perform(Self self, Action action) {
   bool take_back = false;
-  for (auto pause = self->options_.first_pause; !self->stopped_;
+  const bool is_census = std::holds_alternative<action::TakeCensus>(action);
+  for (auto pause = self->options_.first_pause; !self->stopped_ && (is_census || !self->left_);
        pause = std::min(2 * pause, self->options_.longest_pause)) {
     std::exception_ptr error;
     try {
       if (co_await self->attempt(action, take_back)) break;
       if (std::exchange(take_back, true)) break;
       continue;
+    } catch (const NotAMember&) {
+      break;
+    } catch (const CoordinatedElsewhere&) {
+      // That node repeats it; but its census may have been taken before what this one knows of.
+      if (!is_census) break;
     } catch (const std::exception&) {
       error = std::current_exception();
     }
     // What fails after an abort is no news: the abort is the last thing that happened.
     if (co_await self->is_overtaken(action)) break;
-    self->note_failure(action, error);
+    if (error) self->note_failure(action, error);
     if (!self->stopped_) co_await self->sleep(pause);
   }
   self->failing_.erase(action);
   self->under_way_.erase(action);
-  const bool again = std::holds_alternative<action::TakeCensus>(action) && std::exchange(self->census_again_, false);
+  const bool again = is_census && std::exchange(self->census_again_, false);
   if (again && !self->stopped_) {
     const auto executor = co_await asio::this_coro::executor;
     self->start(executor, std::vector<Action>(1, action));
   }
-  if (self->under_way_.empty()) self->wake();  // the lease need not be kept
+  if (!self->under_way_.empty() || self->stopped_) co_return;
+  self->wake();  // the lease need not be kept
+  co_await self->rest();
 }
 
 asio::awaitable<bool> RotationDriver::is_overtaken(Action action) {
   try {
     const auto state = co_await load();
-    co_return !still_due(state, ids(), action);
+    co_return !still_due(state, members_->ids(), action);
   } catch (const boost::system::system_error&) {
     co_return false;  // nobody knows: the failure counts
   }
@@ -238,26 +368,35 @@ asio::awaitable<bool> RotationDriver::is_overtaken(Action action) {
 // enabling that cannot be proved is taken back, because nothing depends on it yet; a rotation waits for its members.
 asio::awaitable<bool> RotationDriver::attempt(Action action, bool take_back) {
   const auto state = co_await load();
-  if (!still_due(state, ids(), action)) co_return true;
+  if (!still_due(state, members_->ids(), action)) co_return true;
   const bool creates = std::holds_alternative<action::CreateKek>(action);
   const bool ends =
       creates || (std::holds_alternative<action::ProveKek>(action) && state.phase == EncryptionPhase::Enabling);
   if (take_back) {
-    co_await record(event::Abort{}, {});
+    const auto* create = std::get_if<action::CreateKek>(&action);
+    const auto* prove = std::get_if<action::ProveKek>(&action);
+    co_await record(event::Abort{create ? create->generation : prove ? prove->generation : 0}, {});
     co_return true;
   }
   std::exception_ptr error;
+  bool is_ours = true;
   try {
     if (const auto* create = std::get_if<action::CreateKek>(&action)) co_await act(*create);
     if (const auto* prove = std::get_if<action::ProveKek>(&action)) co_await act(*prove);
     if (const auto* rewrap = std::get_if<action::RewrapVolumes>(&action)) co_await act(*rewrap);
     if (const auto* census = std::get_if<action::TakeCensus>(&action)) co_await act(*census);
     if (const auto* retire = std::get_if<action::RetireKek>(&action)) co_await act(*retire);
+  } catch (const CoordinatedElsewhere&) {
+    error = std::current_exception();
+    is_ours = false;
+  } catch (const NotAMember&) {
+    error = std::current_exception();
+    is_ours = false;
   } catch (const std::exception&) {
     error = std::current_exception();
   }
   if (!error) co_return true;
-  if (!ends || stopped_) std::rethrow_exception(error);
+  if (!ends || stopped_ || !is_ours) std::rethrow_exception(error);
   note_failure(action, error);
   co_return false;
 }
@@ -267,7 +406,7 @@ asio::awaitable<void> RotationDriver::reconsider() {
   const auto state = co_await load();
   if (under_way_.contains(census)) census_again_ = true;
   const auto executor = co_await asio::this_coro::executor;
-  if (still_due(state, ids(), census)) start(executor, std::vector<Action>(1, census));
+  if (still_due(state, members_->ids(), census)) start(executor, std::vector<Action>(1, census));
   wake();
 }
 

@@ -24,7 +24,8 @@ asio::awaitable<void> doze(std::chrono::milliseconds time) {
 struct Coordinated : test::NodeFixture {
   std::string device = drive("vdb");
   std::shared_ptr<cluster::RotationDriver> driver = std::make_shared<cluster::RotationDriver>(
-      node->store, node->pin, std::vector<cluster::Member*>{&node->member}, cluster::DriverOptions{2ms, 20ms, 60s});
+      node->store, node->pin, std::make_shared<cluster::Members>(node->store, node->pin, node->member),
+      cluster::DriverOptions{2ms, 20ms, 60s});
   std::atomic<long> steps = 0;
   long chosen = 0;  // the step at which something happens; 0: none
   bool rotated = false;

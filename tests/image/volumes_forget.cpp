@@ -78,7 +78,8 @@ BOOST_AUTO_TEST_CASE(a_forgotten_volume_leaves_catalogue_and_backups_and_its_nam
 BOOST_AUTO_TEST_CASE(a_rotation_that_waits_for_it_alone_ends_when_it_is_forgotten) {
   pull();
   const auto driver = std::make_shared<cluster::RotationDriver>(
-      node->store, node->pin, std::vector<cluster::Member*>{&node->member}, cluster::DriverOptions{2ms, 20ms, 60s});
+      node->store, node->pin, std::make_shared<cluster::Members>(node->store, node->pin, node->member),
+      cluster::DriverOptions{2ms, 20ms, 60s});
   const auto at_rest = [&](std::size_t previous) {
     for (int i = 0; i < 1000; ++i) {
       const auto now = node->await(driver->load());

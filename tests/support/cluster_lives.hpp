@@ -18,7 +18,8 @@ namespace volcrypt::cluster {
 
 inline constexpr auto software = keys::Protection::software;
 inline const DriverOptions quick{.first_pause = std::chrono::milliseconds(1),
-                                 .longest_pause = std::chrono::milliseconds(4)};
+                                 .longest_pause = std::chrono::milliseconds(4),
+                                 .lease_patience = std::chrono::milliseconds(500)};
 
 inline asio::awaitable<void> doze(std::chrono::milliseconds time) {
   asio::steady_timer timer(co_await asio::this_coro::executor, time);
@@ -76,7 +77,7 @@ struct Agent {
   ClusterService service;
 
   explicit Agent(Machine& m, DriverOptions options = quick)
-      : machine(m), service(m.store, member, pin, software, std::move(options)) {}
+      : machine(m), service(m.store, member, pin, software, {}, std::move(options)) {}
   ~Agent() {
     loop.reset();
     machine.store.before = nullptr;

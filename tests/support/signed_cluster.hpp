@@ -11,24 +11,31 @@ struct SignedCluster {
   keys::AdminKey authority = keys::AdminKey::generate(keys::AdminKey::Purpose::authority, id);
 
   cluster::Membership membership(const Uuid& node, std::uint64_t version = 1) const {
+    return membership(std::vector<Uuid>(1, node), version);
+  }
+  // Members named node1, node2, ...
+  cluster::Membership membership(const std::vector<Uuid>& nodes, std::uint64_t version = 1) const {
     cluster::Membership membership;
     membership.cluster = id;
     membership.cluster_name = "test";
     membership.version = version;
     membership.authority_public = authority.public_der();
     membership.recovery_point = authority.public_point();
+    for (const auto& node : nodes) membership.members.push_back(member(node, membership.members.size() + 1));
+    return membership;
+  }
+  cluster::MemberEntry member(const Uuid& node, std::size_t number) const {
     cluster::MemberEntry member;
     member.node = node;
-    member.name = "node1";
+    member.name = "node" + std::to_string(number);
     member.tpm.protection = keys::Protection::tpm;
     member.software.protection = keys::Protection::software;
     member.software.storage_key = authority.public_point();
     member.software.maker = "software";
-    member.software_approvals.authority_public = membership.authority_public;
+    member.software_approvals.authority_public = authority.public_der();
     member.software_approvals.cluster = id;
     member.software_approvals.node = node;
-    membership.members.push_back(member);
-    return membership;
+    return member;
   }
   cluster::SignedMembership sign(const std::string& document) const {
     return {document, authority.sign(cluster::signing_input(document))};
