@@ -21,6 +21,8 @@ inline constexpr std::string_view generations = "generation/";
 inline constexpr std::string_view recoveries = "recovery/";
 inline constexpr std::string_view volumes = "volume/";
 inline constexpr std::string_view headers = "header/";
+inline constexpr std::string_view tokens = "token/";
+inline constexpr std::string_view pending_nodes = "pending/";
 inline constexpr std::string_view leases = "lease/";  // the engine alone writes these
 
 inline std::string generation(keys::Generation number) { return std::string(generations) + std::to_string(number); }
@@ -29,6 +31,9 @@ inline std::string recovery(keys::Generation number) { return std::string(recove
 // The volume's owner: a VolumeRecord, and the backup of its header in base64.
 inline std::string volume(std::string_view name) { return std::string(volumes).append(name); }
 inline std::string header(const Uuid& volume) { return std::string(headers) + volume.str(); }
+// Of a node that wants to join, and of the token that lets it ask: see admission.hpp.
+inline std::string token(const Uuid& id) { return std::string(tokens) + id.str(); }
+inline std::string pending_node(const Uuid& node) { return std::string(pending_nodes) + node.str(); }
 inline std::string lease(std::string_view name) { return std::string(leases).append(name); }
 
 }  // namespace volcrypt::cluster::store_key

@@ -8,6 +8,7 @@
 #include "agent/keys/box.hpp"
 #include "agent/keys/credential.hpp"
 #include "agent/keys/p256.hpp"
+#include "agent/keys/symmetric.hpp"
 #include "agent/keys/tpm_digests.hpp"
 #include "agent/keys/tpm_wrap.hpp"
 #include "dmtarget/canonical.hpp"
@@ -23,6 +24,13 @@ constexpr std::uint16_t statement_of_certify = 0x8017;
 Bytes box_context(const Digest& nonce) { return Canonical("volcrypt join challenge v1").add(nonce).bytes(); }
 
 Error refused(const char* reason) { return {errc::bad_signature, {"accept", "a node's proof of its keys", reason}}; }
+
+Digest mac_of(const Secret& secret, const Digest& nonce, const Digest& request) {
+  const Secret mac = hmac_sha256(secret, Canonical("volcrypt join answer v1").add(nonce).add(request).bytes());
+  Digest shown{};
+  std::ranges::copy(mac.view(), shown.begin());
+  return shown;
+}
 
 bool same(ByteView left, ByteView right) { return std::ranges::equal(left, right); }
 
@@ -46,13 +54,29 @@ JoinQuestion::JoinQuestion(NodeIdentity identity, const IdentityRequest& request
 void JoinQuestion::require(const JoinProof& proof) const {
   if (proof.secret.size() != secret_size || CRYPTO_memcmp(proof.secret.data(), secret_.data(), secret_size) != 0)
     throw refused("It could not open what was encrypted to the keys it claims.");
+  require_attested(proof.statement, proof.signature);
+}
+
+void JoinQuestion::require(const JoinAnswer& answer, const Digest& request) const {
+  const Digest expected = mac_of(secret_, challenge_.nonce, request);
+  if (CRYPTO_memcmp(answer.mac.data(), expected.data(), expected.size()) != 0)
+    throw refused(
+        "It could not open what was encrypted to the keys it claims, or it has said something else of itself.");
+  require_attested(answer.statement, answer.signature);
+}
+
+void JoinQuestion::require_attested(ByteView statement, ByteView signature) const {
   if (identity_.protection == Protection::software) {
-    if (!proof.statement.empty() || !proof.signature.empty()) throw refused("A software node attests nothing.");
+    if (!statement.empty() || !signature.empty()) throw refused("A software node attests nothing.");
     return;
   }
-  if (!p256_verify(attestation_point_of(identity_.attestation_key), proof.statement, proof.signature))
+  if (!p256_verify(attestation_point_of(identity_.attestation_key), statement, signature))
     throw refused("Its attestation is not signed by the attestation key it claims.");
-  require_certified(proof.statement, identity_.storage_key, challenge_.nonce);
+  require_certified(statement, identity_.storage_key, challenge_.nonce);
+}
+
+JoinAnswer bind_to_request(const JoinProof& proof, const JoinChallenge& challenge, const Digest& request) {
+  return {mac_of(proof.secret, challenge.nonce, request), proof.statement, proof.signature};
 }
 
 void require_certified(ByteView statement, ByteView storage_key, const Digest& nonce) {

@@ -9,6 +9,14 @@
 
 namespace volcrypt::keys {
 
+// A proof on its way to whoever asked: what the credential held is shown by a MAC under it, which is over all that the
+// node has said of itself, too (`request`, a digest). So a proof is good for nothing else, and nothing secret travels.
+struct JoinAnswer {
+  Digest mac{};
+  Bytes statement, signature;  // as in JoinProof
+};
+JoinAnswer bind_to_request(const JoinProof& proof, const JoinChallenge& challenge, const Digest& request);
+
 // One question to one node. Keeps what the answer must hold; goes nowhere but its challenge().
 class JoinQuestion {
  public:
@@ -19,8 +27,12 @@ class JoinQuestion {
   const JoinChallenge& challenge() const noexcept { return challenge_; }
   // errc::bad_signature for an answer to another question, of another node, or with any change.
   void require(const JoinProof& proof) const;
+  // The same for a node that has said this of itself.
+  void require(const JoinAnswer& answer, const Digest& request) const;
 
  private:
+  void require_attested(ByteView statement, ByteView signature) const;
+
   NodeIdentity identity_;
   Secret secret_;
   JoinChallenge challenge_;

@@ -14,6 +14,7 @@ namespace json = boost::json;
 const JsonDocument transfer_document{"the KEK that was sent", message_limit, 3, errc::token_malformed};
 const JsonDocument challenge_document{"the question to a node that wants to join", message_limit, 2,
                                       errc::token_malformed};
+const JsonDocument answer_document{"the answer of a node that wants to join", message_limit, 2, errc::token_malformed};
 
 }  // namespace
 
@@ -61,6 +62,27 @@ JoinChallenge parse_join_challenge(std::string_view text) {
   challenge.credential_seed = members.base64("credential_seed");
   members.finish();
   return challenge;
+}
+
+std::string to_json(const JoinAnswer& answer) {
+  json::object object = begin_document("volcrypt join answer");
+  object["mac"] = to_base64(answer.mac);
+  object["statement"] = to_base64(answer.statement);
+  object["signature"] = to_base64(answer.signature);
+  return json::serialize(object);
+}
+
+JoinAnswer parse_join_answer(std::string_view text) {
+  const json::object object = parse_object(text, answer_document);
+  MemberReader members(object, answer_document);
+  read_begin(members, "volcrypt join answer");
+  JoinAnswer answer;
+  const Bytes mac = members.base64("mac", answer.mac.size());
+  std::ranges::copy(mac, answer.mac.begin());
+  answer.statement = members.base64("statement");
+  answer.signature = members.base64("signature");
+  members.finish();
+  return answer;
 }
 
 }  // namespace volcrypt::keys

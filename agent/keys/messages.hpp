@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/keys/join_proof.hpp"
 #include "agent/keys/kek_store.hpp"
 #include "dmtarget/strict_json.hpp"
 
@@ -23,5 +24,7 @@ KekTransfer kek_transfer_of(const boost::json::object& object, const JsonDocumen
 
 std::string to_json(const JoinChallenge& challenge);
 JoinChallenge parse_join_challenge(std::string_view json);
+std::string to_json(const JoinAnswer& answer);
+JoinAnswer parse_join_answer(std::string_view json);
 
 }  // namespace volcrypt::keys

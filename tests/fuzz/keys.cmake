@@ -24,6 +24,13 @@ foreach(parser cluster_documents membership)
   endif()
 endforeach()
 
+# What stands between a node and its membership.
+volcrypt_fuzz(NAME admission SOURCE ${CMAKE_CURRENT_LIST_DIR}/admission_fuzz.cpp CORPUS admission
+  INSTRUMENT ${cluster}/admission.cpp ${keys_instrumented} LIBS volcrypt_dmtarget OpenSSL::Crypto)
+if(TARGET unit_corpus_admission)
+  target_link_libraries(unit_corpus_admission PRIVATE volcrypt_cluster)
+endif()
+
 # What a node keeps beside the store.
 volcrypt_fuzz(NAME local_records SOURCE ${CMAKE_CURRENT_LIST_DIR}/local_records_fuzz.cpp CORPUS local_records
   INSTRUMENT ${CMAKE_SOURCE_DIR}/agent/node_record.cpp ${cluster}/pinned_state.cpp ${cluster}/membership.cpp ${keys_instrumented}

@@ -31,6 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text = fuzz::text_of(data, size);
   try_as(text, keys::parse_kek_transfer);
   try_as(text, keys::parse_join_challenge);
+  try_as(text, keys::parse_join_answer);
   const ByteView statement(data, size);
   try {
     keys::require_certified(statement, storage_key, nonce);

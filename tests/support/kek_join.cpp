@@ -20,6 +20,19 @@ void node_proves_the_keys_it_claims(const KekNodeMaker& maker) {
   BOOST_CHECK_NO_THROW(question.require(c.store->answer(question.challenge())));
   c.reopen();
   BOOST_CHECK_NO_THROW(question.require(c.store->answer(question.challenge())));
+  // On its way the proof is about one thing said.
+  const Digest shown{7}, other{8};
+  const JoinAnswer answer = bind_to_request(c.store->answer(question.challenge()), question.challenge(), shown);
+  BOOST_CHECK_NO_THROW(question.require(answer, shown));
+  BOOST_CHECK_EXCEPTION(question.require(answer, other), Error, because(errc::bad_signature));
+  for (std::size_t at = 0; at < answer.mac.size(); ++at) {
+    JoinAnswer wrong = answer;
+    wrong.mac[at] ^= 1;
+    BOOST_CHECK_EXCEPTION(question.require(wrong, shown), Error, because(errc::bad_signature));
+  }
+  JoinAnswer unattested = answer;
+  unattested.statement.push_back(0);
+  BOOST_CHECK_EXCEPTION(question.require(unattested, shown), Error, because(errc::bad_signature));
   BOOST_TEST(
       (c.store->answer(question.challenge()).statement.empty() == (c.store->protection() == Protection::software)));
 }
