@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <filesystem>
 
+#include "agent/admission.hpp"
 #include "agent/control/access.hpp"
 #include "agent/control/api.hpp"
 #include "agent/keys/software_kek_store.hpp"
@@ -35,6 +37,7 @@ using runtime::Severity;
 constexpr std::chrono::seconds key_deadline{120};
 constexpr std::chrono::seconds retry_pause{10};
 constexpr std::chrono::seconds longest_retry_pause{60};  // of what has been waiting for long
+constexpr std::chrono::seconds joining_pause{1};         // an administrator waits
 constexpr std::chrono::seconds proof_pause{60};          // a sealed-out TPM is asked once a minute, not more
 
 std::string host_name() {
@@ -84,17 +87,23 @@ struct Agent::Parts {
         volumes({{}, {}, config.state_directory, config.socket.parent_path()}, store_home.store(), keys, devices,
                 std::move(drives)),
         port({loop.get_executor(), config.addresses, config.state_directory, keys, store_home.store(),
-              [this] { return member.id(); }, member}),
+              [this] { return member.id(); }, member, [this] { return member.follow_choice(); },
+              [this](cluster::JoinRequest request, http::Fingerprint key) {
+                return admission.requested(std::move(request), key);
+              }}),
         member({store_home.store(), keys, pin, node_file, files, volumes, config.state_directory / "recovery",
                 config.firmware, [this](const cluster::Membership& membership) { port.know(membership); },
                 [this](cluster::MemberEntry entry) { return port.unreachable(std::move(entry)); }},
                host_name()),
-        cluster(store_home.store(), member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software,
-                journalled()),
+        cluster(
+            store_home.store(), member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software,
+            [this](const cluster::MemberEntry& other) { return port.reach(other); }, journalled()),
+        admission({store_home.store(), pin, keys, node_file, files, config.state_directory / "join.json", port,
+                   [this] { return store_home.view().etcd.has_value(); }, [this] { start_joining(); }}),
         scrape(cluster, volumes, *metrics),
-        services({cluster, member, pin, node_file, keys, volumes, scrape, *metrics, store_home,
+        services({cluster, member, pin, node_file, keys, volumes, scrape, *metrics, store_home, admission,
                   [this] {
-                    return EnrolledAt{port.fingerprint(), port.addresses()};
+                    return control::Listening{port.fingerprint(), port.addresses()};
                   },
                   [this] { start_attach_missing(); }}),
         control(loop.get_executor(), services, config.socket,
@@ -108,6 +117,8 @@ struct Agent::Parts {
   asio::awaitable<void> try_again();
   asio::awaitable<std::string> resume_cluster();
   asio::awaitable<bool> retry_volumes();
+  asio::awaitable<void> become_member();
+  asio::awaitable<void> fetch_missing_keks();
   asio::awaitable<void> prove_keys();
   asio::awaitable<bool> something_waits();
   void listen();
@@ -118,6 +129,10 @@ struct Agent::Parts {
     port.stop();
     control.stop();
     loop.stop();
+  }
+  void start_joining() {
+    asked_to_join = true;
+    if (!std::exchange(joining, true)) runtime::spawn(loop.get_executor(), "become a member", become_member());
   }
   void start_attach_missing() {
     runtime::spawn(loop.get_executor(), "attach what is missing", volumes.attach_missing());
@@ -136,13 +151,15 @@ struct Agent::Parts {
   PeerPort port;
   LocalMember member;
   cluster::ClusterService cluster;
+  Admission admission;
   Scrape scrape;
   NodeServices services;
   control::ControlServer control;
   std::unique_ptr<volumes::DriveMonitor> monitor;
-  bool cluster_started = false;
+  asio::steady_timer next_try{loop};
+  bool cluster_started = false, joining = false, asked_to_join = false, fetching = false;
   Ended ended = Ended::stopped;
-  std::string last_complaint, not_listening;
+  std::string last_complaint, not_listening, not_fetched;
 };
 
 // Volumes first: they need neither store nor network, and the boot waits for them.
@@ -154,6 +171,7 @@ asio::awaitable<void> Agent::Parts::begin() {
     const std::optional<cluster::PinnedState> pinned = co_await pin.read();
     if (pinned) volumes.joined(pinned->pin.cluster);
     if (pinned) port.know(cluster::parse_membership(pinned->newest.document));
+    if (!pinned && node_file.known() && store_home.view().etcd) start_joining();
   } catch (const Error& error) {
     runtime::log(Severity::error, "cannot read what this node knows of itself", {{"cause", error.what()}});
   }
@@ -212,19 +230,59 @@ void Agent::Parts::listen() {
   not_listening = cause;
 }
 
-// Until it has begun; why it has not, as a sentence.
+// Until it has begun, and then in case another coordinator died; why it does not go on, as a sentence.
 asio::awaitable<std::string> Agent::Parts::resume_cluster() {
-  if (cluster_started) co_return "";
   try {
-    co_await cluster.start();
-    co_await store_home.finish_move();
-    cluster_started = true;
+    if (joining) co_return "This node waits to be admitted to its cluster.";
+    if (cluster_started) {
+      co_await cluster.stand_by();
+    } else {
+      co_await cluster.start();
+      co_await store_home.finish_move();
+      cluster_started = true;
+    }
+    if (!std::exchange(fetching, true)) runtime::spawn(loop.get_executor(), "fetch missing KEKs", fetch_missing_keks());
     co_return "";
   } catch (const boost::system::system_error& error) {
     if (error.code() == asio::error::operation_aborted) throw;
     metrics->add_error(errc_name(error.code()));
     co_return error.what();
   }
+}
+
+// Aside: another node's TPM may take its time.
+asio::awaitable<void> Agent::Parts::fetch_missing_keks() {
+  std::string cause;
+  try {
+    co_await port.fetch_missing_keks();
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) throw;
+    cause = error.what();
+  }
+  if (!cause.empty() && cause != not_fetched)
+    runtime::log(Severity::error, "KEKs are missing here; trying again", {{"cause", cause}});
+  not_fetched = cause;
+  fetching = false;
+}
+
+// At a newcomer, from its request to the authority's answer; nobody else waits for either.
+asio::awaitable<void> Agent::Parts::become_member() {
+  asio::steady_timer pause(loop);
+  std::string told;
+  for (bool waits = true; waits || std::exchange(asked_to_join, false);) {
+    try {
+      waits = co_await admission.answer_question();
+      if (!waits) continue;
+    } catch (const boost::system::system_error& error) {
+      if (error.code() == asio::error::operation_aborted) throw;
+      if (std::exchange(told, error.what()) != error.what())
+        runtime::log(Severity::error, "the authority's question is not answered; trying again", {{"cause", told}});
+    }
+    pause.expires_after(joining_pause);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+  joining = false;
+  next_try.cancel();
 }
 
 // Volumes that failed for a passing cause, whether the store answers or not. True while there are any.
@@ -243,18 +301,17 @@ asio::awaitable<bool> Agent::Parts::retry_volumes() {
 
 // For ever, at a calm pace.
 asio::awaitable<void> Agent::Parts::try_again() {
-  asio::steady_timer pause(loop);
   std::chrono::seconds growing = retry_pause;
   for (;;) {
     listen();
     const std::string complaint = co_await resume_cluster();
     if (!complaint.empty() && complaint != last_complaint)
-      runtime::log(Severity::error, "the cluster's work is not resumed; trying again", {{"cause", complaint}});
+      runtime::log(Severity::error, "the cluster's work does not go on; trying again", {{"cause", complaint}});
     last_complaint = complaint;
     const bool waits = co_await retry_volumes();
-    pause.expires_after(waits ? growing : retry_pause);
+    next_try.expires_after(waits ? growing : retry_pause);
     growing = waits ? std::min(growing * 2, longest_retry_pause) : retry_pause;
-    co_await pause.async_wait(asio::use_awaitable);
+    co_await next_try.async_wait(asio::as_tuple(asio::use_awaitable));
   }
 }
 

@@ -30,9 +30,15 @@ asio::awaitable<control::EnrolledNode> NodeServices::enrol(control::EnrolRequest
   if (pinned)
     throw Error(errc::wrong_state,
                 {"make", "the node's keys", "This node belongs to cluster " + pinned->pin.cluster.str() + " already."});
+  // Asked again, as when an answer was lost: the same node still, which may be known under its id already.
+  const auto& known = parts_.node_file.known();
+  if (known && known->identity.cluster == request.identity.cluster &&
+      known->identity.authority_public == request.identity.authority_public)
+    request.identity.node = known->identity.node;
   control::EnrolledNode node;
+  node.node = request.identity.node;
   node.name = parts_.member.name();
-  EnrolledAt at = parts_.at();
+  control::Listening at = parts_.at();
   node.tls_fingerprint = std::move(at.tls_fingerprint);
   node.addresses = std::move(at.addresses);
   const auto identify = [wanted = request.identity](keys::KekStore& store) { return store.identity(wanted); };
@@ -54,10 +60,13 @@ asio::awaitable<void> NodeServices::init_cluster(cluster::SignedMembership membe
 }
 
 asio::awaitable<void> NodeServices::update_membership(cluster::SignedMembership membership) {
+  const cluster::Membership opened = cluster::parse_membership(membership.document);
+  parts_.admission.require_shared_store(opened.members.size());
   const auto before = co_await parts_.cluster.membership();
   co_await parts_.cluster.update_membership(membership);
   tell_membership(before, membership);
   parts_.keys_may_open_again();
+  co_await parts_.admission.settle(opened);
 }
 
 asio::awaitable<std::optional<cluster::SignedMembership>> NodeServices::membership() {

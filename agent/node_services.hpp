@@ -2,6 +2,7 @@
 // on the loop; the parts outlive it.
 #pragma once
 
+#include "agent/admission.hpp"
 #include "agent/cluster/cluster_service.hpp"
 #include "agent/control/services.hpp"
 #include "agent/local_member.hpp"
@@ -11,12 +12,6 @@
 #include "agent/store_home.hpp"
 
 namespace volcrypt {
-
-// What other nodes are to know of this one's port 4007.
-struct EnrolledAt {
-  Bytes tls_fingerprint;
-  std::vector<std::string> addresses;
-};
 
 class NodeServices final : public control::Services {
  public:
@@ -30,13 +25,15 @@ class NodeServices final : public control::Services {
     Scrape& scrape;
     runtime::Metrics& metrics;
     StoreHome& store_home;
-    std::function<EnrolledAt()> at;             // what it says of itself on port 4007; throws without a TLS key
+    Admission& admission;
+    std::function<control::Listening()> at;     // what it says of itself on port 4007; throws without a TLS key
     std::function<void()> keys_may_open_again;  // called after approvals changed
   };
 
   explicit NodeServices(Parts parts) : parts_(std::move(parts)) {}
 
   cluster::ClusterService& cluster() override { return parts_.cluster; }
+  control::Admissions& admissions() override { return parts_.admission; }
   const Uuid& node() const override { return parts_.member.id(); }
   volumes::VolumeService& volumes() override;
   asio::awaitable<std::vector<volumes::VolumeView>> list_volumes() override;
@@ -48,6 +45,7 @@ class NodeServices final : public control::Services {
   asio::awaitable<std::optional<cluster::SignedMembership>> membership() override;
   asio::awaitable<keys::BootReport> boot_report() override { return parts_.member.boot_report(); }
   asio::awaitable<std::optional<cluster::SecureBoot>> secure_boot() override;
+  control::Listening listening() override { return parts_.at(); }
   control::StoreView store() override { return parts_.store_home.view(); }
   asio::awaitable<std::string> store_failure() override;
   asio::awaitable<bool> choose_store(control::StoreRequest request) override;

@@ -5,6 +5,8 @@
 #include "agent/cluster/state.hpp"
 #include "agent/keys/tls_key.hpp"
 #include "agent/peer/client.hpp"
+#include "agent/peer/remote_member.hpp"
+#include "agent/runtime/log.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt {
@@ -27,7 +29,9 @@ PeerPort::PeerPort(Parts parts)
       identity_(open_identity(parts_.directory, no_key_)),
       receiver_(parts_.keys, [this](keys::Generation generation) { return record(generation); }),
       duties_(parts_.self, [this] { return state(); }),
-      api_({[this] { return roster_; }, receiver_, duties_, parts_.node, VOLCRYPT_VERSION}) {}
+      api_({[this] { return roster_; }, receiver_, duties_, parts_.node, VOLCRYPT_VERSION, parts_.took_over,
+            [this](cluster::MemberEntry to, keys::Generation generation) { return bring(std::move(to), generation); },
+            parts_.wants_to_join}) {}
 
 const http::TlsIdentity& PeerPort::identity() const {
   if (!identity_) throw Error(*no_key_);
@@ -45,11 +49,20 @@ std::vector<std::string> PeerPort::addresses() const {
   return all;
 }
 
+cluster::MemberPtr PeerPort::reach(const cluster::MemberEntry& member) const {
+  peer::RemoteMember::Parts parts{parts_.node(), identity(), [this] { return roster_; }, parts_.keys};
+  return std::make_shared<peer::RemoteMember>(std::move(parts), member);
+}
+
 void PeerPort::know(cluster::Membership membership) {
+  if (roster_ && membership.version < roster_->membership().version) return;  // adopted side by side, and overtaken
   roster_ = std::make_shared<const peer::Roster>(std::move(membership));
 }
 
 asio::awaitable<std::optional<keys::KekRecord>> PeerPort::record(keys::Generation generation) {
+  const cluster::EncryptionState now = co_await state();
+  if (generation != now.current && generation != now.distributing && !now.previous.contains(generation))
+    co_return std::nullopt;  // it is being let go
   const auto entry = co_await parts_.store.get(cluster::store_key::generation(generation));
   if (!entry) co_return std::nullopt;
   co_return cluster::parse_kek_record(entry->value);
@@ -70,6 +83,66 @@ void PeerPort::listen() {
 
 void PeerPort::stop() {
   if (server_) server_->stop();
+}
+
+asio::awaitable<void> PeerPort::ask_to_join(peer::Address address, http::Fingerprint key,
+                                            cluster::JoinRequest request) const {
+  http::TlsPeer member{peer::to_text(address), {}, key};
+  member.addresses.push_back(address);
+  const peer::Client client(identity(), std::move(member));
+  co_await client.join(std::move(request));
+}
+
+asio::awaitable<void> PeerPort::bring(cluster::MemberEntry to, keys::Generation generation) {
+  const auto recorded = co_await record(generation);
+  if (!recorded)
+    throw Error(errc::wrong_generation, {"bring", "KEK generation " + std::to_string(generation),
+                                         "It is none that the cluster's volumes may need."});
+  const cluster::MemberPtr member = reach(to);
+  co_await member->prove_kek(*recorded);
+}
+
+asio::awaitable<void> PeerPort::fetch_missing_keks() {
+  const cluster::EncryptionState now = co_await state();
+  if (!now.protection || now.current == 0 || !roster_ || roster_->membership().members.size() < 2) co_return;
+  std::set<keys::Generation> needed = now.previous;
+  needed.insert(now.current);
+  if (needed == held_) co_return;
+  const auto look = [](keys::KekStore& store) { return store.held(); };
+  const auto held = co_await parts_.keys.of(*now.protection).with("look for KEKs", look);
+  std::set<keys::Generation> missing = needed;
+  for (const keys::KekRecord& record : held) missing.erase(record.generation);
+  // The newest first: new volumes need it; what volumes that are away need may have to wait.
+  std::optional<Error> failure;
+  for (auto generation = missing.rbegin(); generation != missing.rend(); ++generation) {
+    try {
+      co_await fetch(*generation);
+    } catch (const Error& error) {
+      failure = error;
+    }
+  }
+  if (failure) throw Error(*failure);
+  // While generations come and go, what was here a moment ago says little.
+  if (now.previous.empty() && now.retiring.empty()) held_ = std::move(needed);
+}
+
+asio::awaitable<void> PeerPort::fetch(keys::Generation generation) {
+  const peer::CurrentRoster roster = roster_;
+  std::string told;
+  for (const cluster::MemberEntry& member : roster->membership().members) {
+    if (member.node == parts_.node()) continue;
+    try {
+      const peer::Client client(identity(), roster->reach(member));
+      co_await client.want(generation);
+      runtime::log(runtime::Severity::notice, "a KEK that was missing here was brought",
+                   {{"generation", std::to_string(generation)}, {"by", member.name}});
+      co_return;
+    } catch (const Error& error) {
+      told += (told.empty() ? "" : "; ") + member.name + ": " + error.what();
+    }
+  }
+  throw Error(errc::wrong_generation, {"get", "KEK generation " + std::to_string(generation) + " from another member",
+                                       told.empty() ? "There is none." : told});
 }
 
 asio::awaitable<peer::Hello> PeerPort::hello(cluster::MemberEntry member) const {

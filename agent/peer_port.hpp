@@ -6,9 +6,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "agent/cluster/members.hpp"
 #include "agent/cluster/store.hpp"
 #include "agent/http/tls_server.hpp"
 #include "agent/keys/node_keys.hpp"
@@ -31,6 +33,9 @@ class PeerPort {
     cluster::Store& store;
     std::function<Uuid()> node;  // this one; nil before it belongs to a cluster
     cluster::Member& self;
+    // The cluster's choice of protection may be new: this node has its first KEK from another.
+    std::function<asio::awaitable<void>()> took_over;
+    std::function<asio::awaitable<void>(cluster::JoinRequest, http::Fingerprint)> wants_to_join;
   };
 
   // Blocks: opens or makes the TLS key. A key that cannot be had is no reason not to run: volumes attach without it.
@@ -40,6 +45,8 @@ class PeerPort {
   // the key does.
   Bytes fingerprint() const;
   std::vector<std::string> addresses() const;  // for the same
+  // Another node, for the coordinator.
+  cluster::MemberPtr reach(const cluster::MemberEntry& member) const;
   // The newest document, opened; whoever is not in it is a stranger from now on.
   void know(cluster::Membership membership);
   // Binds; idempotent, and without addresses nothing. Throws Error with errno that names the address.
@@ -47,6 +54,11 @@ class PeerPort {
   void stop();
   // Asks a member who it is. Throws as peer::Client::hello, or errc::peer_refused when another node or cluster answers.
   asio::awaitable<peer::Hello> hello(cluster::MemberEntry member) const;
+  // At a newcomer: asks the member at `address` that proves `key`. Throws as peer::Client.
+  asio::awaitable<void> ask_to_join(peer::Address address, http::Fingerprint key, cluster::JoinRequest request) const;
+  // Has the current and previous generations that this node lacks brought by whichever member has them: it was admitted
+  // now, was away, or lost its files. Idempotent. Throws, after it has asked all members for each, what the last said.
+  asio::awaitable<void> fetch_missing_keks();
   // The same for the checks of `enable`: why it does not answer, as a sentence; empty when it does, or when no member
   // of the cluster has an address.
   asio::awaitable<std::string> unreachable(cluster::MemberEntry member) const;
@@ -54,8 +66,11 @@ class PeerPort {
  private:
   asio::awaitable<std::optional<keys::KekRecord>> record(keys::Generation generation);
   asio::awaitable<cluster::EncryptionState> state();
+  asio::awaitable<void> bring(cluster::MemberEntry to, keys::Generation generation);
+  asio::awaitable<void> fetch(keys::Generation generation);
 
   Parts parts_;
+  std::set<keys::Generation> held_;  // seen to be here
   const http::TlsIdentity& identity() const;
 
   std::optional<Error> no_key_;  // why there is none

@@ -107,11 +107,13 @@ asio::awaitable<void> StoreHome::prepare(const control::StoreRequest& request) {
   const std::unique_ptr<cluster::Store> etcd =
       co_await parts_.files.run("read the certificates for etcd", file_deadline, do_open);
   co_await store_->hold_changes();
-  if (record_.etcd) {
+  const auto pinned = co_await parts_.pin.read();
+  if (record_.etcd && pinned) {
     co_await find_cluster_in(*etcd);
     co_return;
   }
   if (request.use == StoreUse::begin) co_await begin_in(*etcd);
+  if (request.use == StoreUse::join) co_await join_in(*etcd);
   if (request.use == StoreUse::move) co_await move_to(*etcd);
 }
 
@@ -127,12 +129,27 @@ asio::awaitable<void> StoreHome::find_cluster_in(cluster::Store& etcd) {
   (void)cluster::open_membership(cluster::parse_signed_membership(there->value), &pinned->pin);
 }
 
-asio::awaitable<void> StoreHome::begin_in(cluster::Store& etcd) {
+asio::awaitable<void> StoreHome::require_no_cluster() {
   const auto pinned = co_await parts_.pin.read();
-  const auto here = co_await store_->get(std::string(cluster::store_key::membership));
+  // What an etcd has that this node came to by mistake is not this node's cluster.
+  std::optional<cluster::Entry> here;
+  if (!record_.etcd) here = co_await store_->get(std::string(cluster::store_key::membership));
   if (pinned || here)
     throw Error(errc::wrong_state, {"choose", "another store",
                                     "This node belongs to a cluster: move it by `volcryptctl store migrate ADDRESS`."});
+}
+
+// Whose cluster it is, the token says, and the node asks before it does anything.
+asio::awaitable<void> StoreHome::join_in(cluster::Store& etcd) {
+  co_await require_no_cluster();
+  const auto there = co_await etcd.get(std::string(cluster::store_key::membership));
+  if (!there)
+    throw Error(errc::wrong_state, {"join the cluster in", "this etcd",
+                                    "There is none under this prefix: see `volcryptctl get store` on a member."});
+}
+
+asio::awaitable<void> StoreHome::begin_in(cluster::Store& etcd) {
+  co_await require_no_cluster();
   const auto there = co_await etcd.list("");
   if (!there.empty())
     throw Error(errc::wrong_state, {"make a cluster in", "this etcd",

@@ -54,7 +54,9 @@ class StoreHome {
  private:
   asio::awaitable<void> prepare(const control::StoreRequest& request);
   asio::awaitable<void> find_cluster_in(cluster::Store& etcd);
+  asio::awaitable<void> require_no_cluster();
   asio::awaitable<void> begin_in(cluster::Store& etcd);
+  asio::awaitable<void> join_in(cluster::Store& etcd);
   asio::awaitable<void> move_to(cluster::Store& etcd);
   asio::awaitable<void> keep(cluster::StoreRecord record);
 

@@ -222,20 +222,6 @@ ExitStatus get_clusterinfo(Session& session) {
   return ExitStatus::done;
 }
 
-ExitStatus get_nodes(Session& session) {
-  const auto info = session.agent.get("/v1/clusterinfo");
-  const auto* members = find(info, {"cluster", "members"});
-  Table table({{"NAME"}, {"ID"}, {"TPM"}, {"ADDRESSES"}});
-  const json::array none;
-  const auto& all = members && members->is_array() ? members->get_array() : none;
-  for (const auto& member : all) {
-    table.add(
-        {text_at(member, {"name"}), text_at(member, {"id"}), text_at(member, {"tpm"}), text_at(member, {"addresses"})});
-  }
-  session.show(json::object{{"nodes", all}}, table.text());
-  return ExitStatus::done;
-}
-
 namespace {
 
 ExitStatus abort_rotation(Session& session) {

@@ -27,6 +27,9 @@ struct Options {
   ApproveOptions approve;
   std::string pcr_digest;
   RecoveryOpenOptions open;
+  TokenOptions token;
+  JoinOptions join;
+  MemberOptions member;
   std::function<ExitStatus(Session&)> verb;
 };
 
@@ -101,6 +104,8 @@ class Tree {
                     "Keep the cluster's state in this etcd, as etcd:https://HOST:2379,... (default: on this node)");
     store_files(init);
 
+    membership_verbs(cluster);
+
     auto& enable = group(app_, "enable", "Switch a feature flag or cluster encryption on");
     auto& feature = group(enable, "feature-flag", "Switch a feature flag on");
     verb(feature, "cluster-encryption", "Allow cluster encryption to be enabled",
@@ -130,6 +135,35 @@ class Tree {
         ->excludes(timeout);
   }
 
+  void membership_verbs(CLI::App& cluster) {
+    auto& o = options_;
+    auto& token = verb(cluster, "token", "On a member: write a token with which one node may ask once to join",
+                       "volcryptctl cluster token --output node2.token",
+                       [&o](Session& session) { return cluster_token(session, o.token); });
+    token.add_option("--output", o.token.output, "New file for the token")->required();
+    token.add_option("--hours", o.token.hours, "How long it is good for")
+        ->check(CLI::Range(1, 720))
+        ->capture_default_str();
+    auto& join =
+        verb(cluster, "join",
+             "On a new node: ask the member at ADDRESS, which has made the token, to be admitted to its cluster",
+             "volcryptctl cluster join 10.0.0.1 --token-file node2.token --store etcd:https://10.0.0.1:2379 "
+             "--store-authority /etc/volcrypt/etcd-ca.pem",
+             [&o](Session& session) {
+               o.join.tpm = o.without_tpm ? control::TpmUse::left_out : control::TpmUse::required;
+               o.join.wait = o.wait ? Waiting::yes : Waiting::no;
+               o.join.store = o.store;
+               return cluster_join(session, o.join);
+             });
+    join.add_option("ADDRESS", o.join.address, "A member's address, as 10.0.0.1 or [2001:db8::1]:4007")->required();
+    join.add_option("--token-file", o.join.token_file, "File of `cluster token`")->required();
+    join.add_option("--name", o.join.name, "The node's name in the cluster (default: the host's)");
+    join.add_flag("--without-tpm", o.without_tpm, "Take part with software protection only");
+    join.add_flag("--wait", o.wait, "Wait until the authority has decided");
+    join.add_option("--store", o.store.address, "The cluster's etcd, as etcd:https://HOST:2379,...");
+    store_files(join);
+  }
+
   void store_files(CLI::App& sub) {
     StoreOptions& store = options_.store;
     sub.add_option("--store-authority", store.authority, "PEM file of the authority that signs etcd's certificates");
@@ -155,7 +189,7 @@ class Tree {
     auto& get = group(app_, "get", "Show the cluster, its nodes or its volumes");
     verb(get, "clusterinfo", "Encryption and rotation state, protection, PCR policy, warnings",
          "volcryptctl get clusterinfo -o json", get_clusterinfo);
-    verb(get, "nodes", "The nodes of the cluster", "volcryptctl get nodes", get_nodes);
+    verb(get, "nodes", "The nodes of the cluster, and those that want to join", "volcryptctl get nodes", get_nodes);
     verb(get, "store", "Where the cluster's state is kept, and whether it answers", "volcryptctl get store", get_store);
     verb(get, "volumes", "Every volume with its state", "volcryptctl get volumes", get_volumes);
     auto& one = verb(get, "volume", "One volume in detail", "volcryptctl get volume data1",
@@ -228,7 +262,7 @@ class Tree {
 
   void node_verbs() {
     auto& o = options_;
-    auto& node = group(app_, "node", "Boot state of this node");
+    auto& node = group(app_, "node", "Admit and remove nodes; boot state of this node");
     verb(node, "boot-state", "PCRs now, approved states, and what happens at the next boot",
          "volcryptctl node boot-state", boot_state);
     auto& approve =
@@ -238,7 +272,28 @@ class Tree {
                return approve_boot_state(session, o.approve);
              });
     approve.add_option("--authority-file", o.approve.authority_file, "The authority's key file")->required();
+    auto& admit = verb(node, "admit", "Let the authority admit a node that wants to join, after its keys were proved",
+                       "volcryptctl node admit node2 --authority-file vault-authority.json", [&o](Session& session) {
+                         if (!o.pcrs.empty()) o.member.pcrs = parse_pcrs(o.pcrs);
+                         return admit_node(session, o.member);
+                       });
+    member_of(admit);
+    admit.add_option("--pcrs", o.pcrs, "PCRs of bank SHA-256 that must not change (default: as on this node)");
+    auto& reject =
+        verb(node, "reject", "Forget the request of a node that wants to join", "volcryptctl node reject node2",
+             [&o](Session& session) { return reject_node(session, o.member.name); });
+    reject.add_option("NODE", o.member.name, "The node's name or id, see `get nodes`")->required();
+    auto& remove = verb(node, "remove", "Let the authority remove a member, and rotate the KEK",
+                        "volcryptctl node remove node2 --authority-file vault-authority.json",
+                        [&o](Session& session) { return remove_node(session, o.member); });
+    member_of(remove);
+    remove.add_flag("--leave-volumes", o.member.leave_volumes, "Although it owns volumes, which nobody attaches then");
     approve.add_option("--pcr-digest", o.pcr_digest, "Digest to approve, hexadecimal (default: the present one)");
+  }
+
+  void member_of(CLI::App& sub) {
+    sub.add_option("NODE", options_.member.name, "The node's name or id, see `get nodes`")->required();
+    sub.add_option("--authority-file", options_.member.authority_file, "The authority's key file")->required();
   }
 
   void recovery_verbs() {

@@ -2,12 +2,12 @@
 // what the authority has to sign, and hands the signed document to the agent. Private keys and passphrases stay here.
 #include <filesystem>
 
+#include "agent/cli/enrolment.hpp"
 #include "agent/cli/table.hpp"
 #include "agent/cli/verbs.hpp"
 #include "agent/cluster/membership.hpp"
 #include "agent/control/documents.hpp"
 #include "agent/keys/authority.hpp"
-#include "agent/keys/tpm_digests.hpp"
 
 namespace volcrypt::cli {
 
@@ -95,51 +95,6 @@ AdminKeys open_keys(Session& session, const KeyFiles& files) {
   return keys;
 }
 
-// SHA-256 over the chosen PCRs' values, as TPM2_PolicyPCR takes it.
-Bytes digest_of(const keys::BootReport& boot, const std::vector<std::uint32_t>& pcrs) {
-  if (pcrs.empty()) return {};
-  std::vector<Bytes> values;
-  for (const auto wanted : pcrs) {
-    for (const auto& [pcr, value] : boot.values) {
-      if (pcr == wanted) values.push_back(value);
-    }
-  }
-  if (values.size() != pcrs.size()) {
-    throw Failure(ExitStatus::tpm,
-                  "cannot bind the PCRs: the agent did not report the value of each. "
-                  "Enable the SHA-256 bank of PCRs in the firmware, or say --pcrs none.");
-  }
-  const Digest digest = keys::pcr_digest_of(values);
-  return {digest.begin(), digest.end()};
-}
-
-keys::Approvals approve(const AdminKeys& keys, const keys::NodeIdentity& identity, const Uuid& node,
-                        std::vector<std::uint32_t> pcrs, Bytes digest) {
-  keys::ApprovalRequest request;
-  request.identity = identity;
-  request.node = node;
-  request.recovery_point = keys.recovery.public_point();
-  request.pcrs = std::move(pcrs);
-  request.boot_state_digest = std::move(digest);
-  return keys::approve_node(keys.authority, request);
-}
-
-cluster::MemberEntry admit(const AdminKeys& keys, const control::EnrolledNode& node, const Uuid& id,
-                           const std::vector<std::uint32_t>& pcrs) {
-  cluster::MemberEntry member;
-  member.node = id;
-  member.name = node.name;
-  member.addresses = node.addresses;
-  member.tls_fingerprint = node.tls_fingerprint;
-  member.software = node.software;
-  member.software_approvals = approve(keys, node.software, id, {}, {});
-  if (node.tpm) {
-    member.tpm = *node.tpm;
-    member.tpm_approvals = approve(keys, *node.tpm, id, pcrs, digest_of(node.boot, pcrs));
-  }
-  return member;
-}
-
 std::string summary(const InitOptions& options, const KeyFiles& files, const cluster::Membership& membership,
                     const control::EnrolledNode& node, const std::vector<std::uint32_t>& pcrs) {
   std::string bound;
@@ -163,7 +118,7 @@ ExitStatus cluster_init(Session& session, const InitOptions& options) {
   const KeyFiles files = files_of(options);
   require_no_cluster(session);
   look_for_tpm(session, options);
-  if (!options.store.address.empty()) choose_store(session, options.store);
+  if (!options.store.address.empty()) choose_store(session, options.store, control::StoreUse::begin);
   const AdminKeys keys = options.reuse_keys == Reuse::yes ? open_keys(session, files) : make_keys(session, files);
 
   const keys::IdentityRequest request{keys.authority.public_der(), keys.authority.cluster(), Uuid::random()};
@@ -179,7 +134,8 @@ ExitStatus cluster_init(Session& session, const InitOptions& options) {
   membership.cluster_name = options.name;
   membership.authority_public = keys.authority.public_der();
   membership.recovery_point = keys.recovery.public_point();
-  membership.members.push_back(admit(keys, node, request.node, pcrs));
+  membership.members.push_back(
+      make_member(keys.authority, {node, node.node, keys.recovery.public_point(), pcrs, 1, {}}));
   cluster::SignedMembership document;
   document.document = cluster::to_json(membership);
   document.signature = keys.authority.sign(cluster::signing_input(document.document));
@@ -189,7 +145,7 @@ ExitStatus cluster_init(Session& session, const InitOptions& options) {
     throw Failure(failure.status(), failure.what() + again);
   }
   session.show(json::object{{"cluster", membership.cluster.str()},
-                            {"node", request.node.str()},
+                            {"node", node.node.str()},
                             {"authorityFile", files.authority.native()},
                             {"recoveryFile", files.recovery.native()}},
                summary(options, files, membership, node, pcrs));

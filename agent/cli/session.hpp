@@ -76,6 +76,23 @@ struct ApproveOptions {
   std::string authority_file;
   std::optional<std::string> pcr_digest;  // hexadecimal; empty: the present one
 };
+struct TokenOptions {
+  std::string output;
+  unsigned hours = 24;
+};
+struct JoinOptions {
+  std::string address, token_file;
+  std::string name;  // empty: the host's
+  control::TpmUse tpm = control::TpmUse::required;
+  StoreOptions store;  // without an address: the store that the agent has
+  Waiting wait = Waiting::no;
+};
+struct MemberOptions {  // admit and remove
+  std::string name;     // or id
+  std::string authority_file;
+  std::optional<std::vector<std::uint32_t>> pcrs;  // empty: those of this node
+  bool leave_volumes = false;                      // remove: although it owns some
+};
 struct RecoveryOpenOptions {
   std::string device, bundle, recovery_file;
   std::optional<std::string> name;

@@ -70,8 +70,8 @@ std::string describe(const json::value& store) {
 
 }  // namespace
 
-void choose_store(Session& session, const StoreOptions& options) {
-  const control::StoreRequest request = request_of(options, StoreUse::begin);
+void choose_store(Session& session, const StoreOptions& options, StoreUse use) {
+  const control::StoreRequest request = request_of(options, use);
   const json::value answer = session.agent.put("/v1/store", control::render(request));
   if (text_at(answer, {"changed"}) == "yes") wait_for(session, request.address);
 }

@@ -12,7 +12,7 @@ _volcryptctl() {
         if [ -n "$skip" ]; then skip=; continue; fi
         case $word in
             -o|--format|--socket|--passphrase-fd|--device|--output|--input|--bundle|--name|--pcrs|--timeout|--protection|\
-            --authority-file|--recovery-file|--pcr-digest|--store|--store-authority|--store-certificate|--store-key|--store-prefix) skip=1 ;;
+            --authority-file|--recovery-file|--token-file|--hours|--pcr-digest|--store|--store-authority|--store-certificate|--store-key|--store-prefix) skip=1 ;;
             -*) ;;
             *) words+=("$word") ;;
         esac
@@ -21,17 +21,19 @@ _volcryptctl() {
     case $previous in
         -o|--format) COMPREPLY=($(compgen -W "table json yaml" -- "$current")); return ;;
         --protection) COMPREPLY=($(compgen -W "tpm software" -- "$current")); return ;;
-        --device|--output|--input|--bundle|--authority-file|--recovery-file|--socket|--store-authority|--store-certificate|--store-key)
+        --device|--output|--input|--bundle|--authority-file|--recovery-file|--token-file|--socket|--store-authority|--store-certificate|--store-key)
             compopt -o filenames 2>/dev/null
             COMPREPLY=($(compgen -f -- "$current")); return ;;
-        --passphrase-fd|--name|--pcrs|--timeout|--pcr-digest|--store|--store-prefix) return ;;
+        --passphrase-fd|--name|--pcrs|--timeout|--hours|--pcr-digest|--store|--store-prefix) return ;;
     esac
 
     local options="--help --format --socket" next=
     case "${words[*]}" in
         "") next="cluster enable rotate store get create delete forget attach detach header settle node recovery completion"
             options="--help --version --format --socket" ;;
-        "cluster") next="init" ;;
+        "cluster") next="init token join" ;;
+        "cluster token") options="--output --hours $options" ;;
+        "cluster join"*) options="--token-file --name --without-tpm --wait --store --store-authority --store-certificate --store-key --store-prefix $options" ;;
         "cluster init") options="--name --authority-file --recovery-file --pcrs --without-tpm --reuse-keys --store --store-authority --store-certificate --store-key --store-prefix --passphrase-fd $options" ;;
         "enable") next="feature-flag cluster-encryption" ;;
         "enable feature-flag") next="cluster-encryption" ;;
@@ -59,7 +61,9 @@ _volcryptctl() {
         "header backup "*) options="--output $options" ;;
         "header restore "*) options="--device --input $options" ;;
         "settle") options="--timeout $options" ;;
-        "node") next="boot-state approve-boot-state" ;;
+        "node") next="admit reject remove boot-state approve-boot-state" ;;
+        "node admit"*) options="--authority-file --pcrs --passphrase-fd $options" ;;
+        "node remove"*) options="--authority-file --leave-volumes --passphrase-fd $options" ;;
         "node approve-boot-state") options="--authority-file --pcr-digest --passphrase-fd $options" ;;
         "recovery") next="verify export open" ;;
         "recovery verify") options="--recovery-file --passphrase-fd $options" ;;

@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 
 #include "agent/cluster/store_record.hpp"
+#include "dmtarget/canonical.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt::control {
@@ -32,6 +33,14 @@ keys::NodeIdentity parse_identity(http::JsonObject body) {
 std::uint32_t parse_pcr(std::uint64_t number) {
   if (number > 23) throw Error(errc::invalid_argument, {"read", "a PCR number", "PCRs are numbered from 0 to 23."});
   return static_cast<std::uint32_t>(number);
+}
+
+std::string to_text(StoreUse use) { return use == StoreUse::begin ? "begin" : use == StoreUse::join ? "join" : "move"; }
+
+StoreUse parse_store_use(const std::string& text) {
+  for (const StoreUse use : {StoreUse::begin, StoreUse::join, StoreUse::move})
+    if (to_text(use) == text) return use;
+  throw Error(errc::invalid_argument, {"read", "the use of a store", R"(It is one of "begin", "join" and "move".)"});
 }
 
 }  // namespace
@@ -97,7 +106,8 @@ keys::BootReport parse_boot_report(http::JsonObject body) {
 json::object render(const EnrolledNode& node) {
   json::array addresses;
   for (const std::string& address : node.addresses) addresses.emplace_back(address);
-  return {{"name", node.name},
+  return {{"node", node.node.str()},
+          {"name", node.name},
           {"tpm", node.tpm ? json::value(render(*node.tpm)) : json::value(nullptr)},
           {"software", render(node.software)},
           {"boot", render(node.boot)},
@@ -107,6 +117,7 @@ json::object render(const EnrolledNode& node) {
 
 EnrolledNode parse_enrolled_node(http::JsonObject body) {
   EnrolledNode node;
+  node.node = Uuid::parse(body.string("node"));
   node.name = body.string("name");
   if (auto tpm = body.optional_object("tpm")) node.tpm = parse_identity(std::move(*tpm));
   node.software = parse_identity(body.object("software"));
@@ -123,7 +134,7 @@ json::object render(const StoreRequest& request) {
           {"authority", request.address.files.authority.native()},
           {"certificate", request.address.files.certificate.native()},
           {"key", request.address.files.key.native()},
-          {"move", request.use == StoreUse::move}};
+          {"use", to_text(request.use)}};
 }
 
 StoreRequest parse_store_request(http::JsonObject body) {
@@ -133,7 +144,7 @@ StoreRequest parse_store_request(http::JsonObject body) {
   request.address.files.authority = body.string("authority");
   request.address.files.certificate = body.string("certificate");
   request.address.files.key = body.string("key");
-  request.use = body.flag("move") ? StoreUse::move : StoreUse::begin;
+  request.use = parse_store_use(body.string("use"));
   body.finish();
   cluster::check(request.address);
   return request;
@@ -149,6 +160,78 @@ json::object render(const StoreView& view, const std::string& failure) {
   for (const http::HttpsServer& server : view.etcd->servers) servers.emplace_back("https://" + http::to_text(server));
   object["servers"] = std::move(servers);
   object["prefix"] = view.etcd->prefix;
+  return object;
+}
+
+json::object render(const TokenRequest& request) {
+  return {{"id", request.id.str()}, {"point", to_base64(request.point)}, {"lifeSeconds", request.life}};
+}
+
+TokenRequest parse_token_request(http::JsonObject body) {
+  TokenRequest request;
+  request.id = Uuid::parse(body.string("id"));
+  request.point = body.base64("point");
+  request.life = body.number("lifeSeconds");
+  body.finish();
+  return request;
+}
+
+json::object render(const TokenPlace& place) {
+  json::array addresses;
+  for (const std::string& address : place.addresses) addresses.emplace_back(address);
+  return {{"cluster", place.cluster.str()},
+          {"clusterName", place.cluster_name},
+          {"authorityPublic", to_base64(place.authority_public)},
+          {"memberKey", to_base64(place.member_key)},
+          {"expires", place.expires},
+          {"addresses", std::move(addresses)}};
+}
+
+TokenPlace parse_token_place(http::JsonObject body) {
+  TokenPlace place;
+  place.cluster = Uuid::parse(body.string("cluster"));
+  place.cluster_name = body.string("clusterName");
+  place.authority_public = body.base64("authorityPublic");
+  place.member_key = body.base64("memberKey");
+  place.expires = body.number("expires");
+  place.addresses = body.strings("addresses");
+  body.finish();
+  return place;
+}
+
+json::object render(const JoinOrder& order) {
+  return {{"address", order.address},
+          {"memberKey", to_base64(order.member_key)},
+          {"cluster", order.cluster.str()},
+          {"request", cluster::to_json(order.request)}};
+}
+
+JoinOrder parse_join_order(http::JsonObject body) {
+  JoinOrder order;
+  order.address = body.string("address");
+  order.member_key = body.base64("memberKey");
+  order.cluster = Uuid::parse(body.string("cluster"));
+  order.request = cluster::parse_join_request(body.string("request"));
+  body.finish();
+  return order;
+}
+
+json::object render(const cluster::PendingNode& node) {
+  json::object object{
+      {"id", node.node.str()},           {"name", nullptr},
+      {"addresses", json::array()},      {"tpm", nullptr},
+      {"endorsementKey", nullptr},       {"state", node.answer ? "answered" : node.question ? "asked" : "waiting"},
+      {"record", cluster::to_json(node)}};
+  try {
+    const EnrolledNode said = parse_enrolled_node(http::JsonObject(node.enrolled, "what the node says of itself"));
+    object["name"] = said.name;
+    for (const std::string& address : said.addresses) object["addresses"].get_array().emplace_back(address);
+    if (said.tpm) {
+      object["tpm"] = said.tpm->maker;
+      object["endorsementKey"] = to_hex(sha256(said.tpm->endorsement_key));
+    }
+  } catch (const Error&) {  // it cannot be admitted, but rejected
+  }
   return object;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "agent/cluster/membership.hpp"
+#include "agent/control/admissions.hpp"
 #include "agent/control/enrolled_node.hpp"
 #include "agent/control/store_request.hpp"
 #include "agent/http/json_body.hpp"
@@ -33,6 +34,15 @@ json::object render(const StoreRequest& request);
 StoreRequest parse_store_request(http::JsonObject body);
 // `failure`: why the store does not answer; empty when it does.
 json::object render(const StoreView& view, const std::string& failure);
+
+json::object render(const TokenRequest& request);
+TokenRequest parse_token_request(http::JsonObject body);
+json::object render(const TokenPlace& place);
+TokenPlace parse_token_place(http::JsonObject body);
+json::object render(const JoinOrder& order);
+JoinOrder parse_join_order(http::JsonObject body);
+// For people and, in its member "record", exactly as it is in the store.
+json::object render(const cluster::PendingNode& node);
 
 json::object render(const cluster::SignedMembership& membership);
 cluster::SignedMembership parse_signed_membership(http::JsonObject body);

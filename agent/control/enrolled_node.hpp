@@ -17,8 +17,14 @@ struct EnrolRequest {
   TpmUse tpm = TpmUse::required;
 };
 
+struct Listening {
+  Bytes tls_fingerprint;               // of the key that it proves on port 4007
+  std::vector<std::string> addresses;  // where it listens there; none: it does not
+};
+
 struct EnrolledNode {
-  std::string name;                       // host name, for the membership document
+  Uuid node;         // the id asked for, or the one that it has for this authority and cluster already
+  std::string name;  // host name, for the membership document
   std::optional<keys::NodeIdentity> tpm;  // empty where it was to be left out, and then only
   keys::NodeIdentity software;
   keys::BootReport boot;               // PCRs 0 to 15 now, for the authority to sign; no values without TPM

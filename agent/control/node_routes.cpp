@@ -52,6 +52,15 @@ asio::awaitable<http::Response> Routes::get_boot_state(http::Request request) {
   co_return answer(render_boot_state(report, secure_boot, self));
 }
 
+asio::awaitable<http::Response> Routes::get_port(http::Request request) {
+  expect_plain(request);
+  const Listening listening = services_.listening();
+  json::array addresses(listening.addresses.begin(), listening.addresses.end());
+  co_return answer(json::object{{"node", services_.node().str()},
+                                {"tlsFingerprint", to_base64(listening.tls_fingerprint)},
+                                {"addresses", std::move(addresses)}});
+}
+
 asio::awaitable<http::Response> Routes::get_recovery_bundle(http::Request request) {
   expect_plain(request);
   const keys::RecoveryBundle bundle = co_await services_.recovery_bundle();

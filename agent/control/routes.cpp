@@ -38,6 +38,12 @@ http::Router Routes::router() {
 
   add(Method::post, "/v1/node/identity", &Routes::make_identity);
   add(Method::get, "/v1/node/boot-state", &Routes::get_boot_state);
+  add(Method::get, "/v1/node/port", &Routes::get_port);
+  add(Method::post, "/v1/tokens", &Routes::make_token);
+  add(Method::post, "/v1/join", &Routes::join_cluster);
+  add(Method::get, "/v1/pending-nodes", &Routes::get_pending);
+  add(Method::post, "/v1/pending-nodes/{node}/question", &Routes::ask_pending);
+  add(Method::del, "/v1/pending-nodes/{node}", &Routes::reject_pending);
   add(Method::get, "/v1/recovery/bundle", &Routes::get_recovery_bundle);
   add(Method::post, "/v1/recovery/verified", &Routes::recovery_verified);
   add(Method::get, "/v1/store", &Routes::get_store);

@@ -1,7 +1,7 @@
 // Routes: the operator's REST API, one handler per route, each a thin step from a checked request to a service's verb
 // and from its answer to JSON. Described by openapi.yaml, which a test compares with router(). Handlers throw Error;
 // api.cpp makes problems of them. Coroutines on the loop. Handlers are in cluster_routes, volume_routes,
-// node_routes and store_routes.
+// node_routes, admission_routes and store_routes.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -51,10 +51,18 @@ class Routes {
   // node_routes.cpp
   Answer make_identity(http::Request request);
   Answer get_boot_state(http::Request request);
+  Answer get_port(http::Request request);
   Answer get_recovery_bundle(http::Request request);
   Answer recovery_verified(http::Request request);
   Answer get_version(http::Request request);
   Answer get_metrics(http::Request request);
+
+  // admission_routes.cpp
+  Answer make_token(http::Request request);
+  Answer get_pending(http::Request request);
+  Answer ask_pending(http::Request request);
+  Answer reject_pending(http::Request request);
+  Answer join_cluster(http::Request request);
 
   // store_routes.cpp
   Answer get_store(http::Request request);

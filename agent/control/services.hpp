@@ -8,6 +8,7 @@
 
 #include "agent/cluster/cluster_service.hpp"
 #include "agent/cluster/membership.hpp"
+#include "agent/control/admissions.hpp"
 #include "agent/control/enrolled_node.hpp"
 #include "agent/control/store_request.hpp"
 #include "agent/keys/kek_store.hpp"
@@ -27,6 +28,7 @@ class Services {
   virtual ~Services() = default;
 
   virtual cluster::ClusterService& cluster() = 0;
+  virtual Admissions& admissions() = 0;
   virtual const Uuid& node() const = 0;  // nil before init
   // Throws Error(errc::wrong_state) that names `volcryptctl cluster init` while there is no cluster.
   virtual volumes::VolumeService& volumes() = 0;
@@ -43,10 +45,13 @@ class Services {
   virtual asio::awaitable<EnrolledNode> enrol(EnrolRequest request) = 0;
   // Second step of `cluster init`: the node's KekStores adopt their approvals, then the document is stored.
   virtual asio::awaitable<void> init_cluster(cluster::SignedMembership membership) = 0;
-  // approve-boot-state: a newer document of the same authority. Works while the node is sealed out.
+  // approve-boot-state, admit, remove: a newer document of the same authority. Works while the node is sealed out.
   virtual asio::awaitable<void> update_membership(cluster::SignedMembership membership) = 0;
   // The document in force, exactly as it was signed; empty before init.
   virtual asio::awaitable<std::optional<cluster::SignedMembership>> membership() = 0;
+  // What others have to know of this node's port 4007, now; the membership document says what they do know. Throws when
+  // there is no TLS key.
+  virtual Listening listening() = 0;
   // PCRs bound, their values now, and whether some approved state matches. Before init: no PCR bound.
   virtual asio::awaitable<keys::BootReport> boot_report() = 0;
   // Empty: the firmware's variable cannot be read.

@@ -9,6 +9,7 @@ namespace volcrypt::control {
 
 enum class StoreUse {
   begin,  // before there is a cluster: it will be made there
+  join,   // before this node is a member: of the cluster that is there
   move    // the cluster's state goes there
 };
 

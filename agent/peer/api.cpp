@@ -1,6 +1,10 @@
 // See api.hpp.
 #include "agent/peer/api.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "agent/http/problem.hpp"
 #include "agent/runtime/log.hpp"
 #include "dmtarget/error.hpp"
@@ -13,6 +17,9 @@ http::Response answer(std::string body) {
   response.body = std::move(body);
   return response;
 }
+
+constexpr const char* joins = "/v1/joins";
+const std::string stranger = "a stranger at ";
 
 // To a stranger no name of the cluster or its nodes is told.
 http::Response not_a_member() {
@@ -37,6 +44,8 @@ Api::Api(Parts parts) : parts_(std::move(parts)) {
   add(http::Method::get, "/v1/rewraps", &Api::rewrap_progress);
   add(http::Method::get, "/v1/census", &Api::census);
   add(http::Method::post, "/v1/retirements", &Api::retire);
+  add(http::Method::post, "/v1/keks/wanted", &Api::bring);
+  add(http::Method::post, joins, &Api::join);
 }
 
 Api::Caller Api::caller_of(const http::Peer& peer) const {
@@ -76,6 +85,7 @@ asio::awaitable<http::Response> Api::deliver(http::Request request) {
 asio::awaitable<http::Response> Api::prove(http::Request request) {
   ProofRequest asked = parse_proof_request(request.body);
   const ProofAnswer proof = co_await parts_.receiver.asked(std::move(asked));
+  if (parts_.took_over) co_await parts_.took_over();
   co_return answer(to_json(proof));
 }
 
@@ -123,10 +133,64 @@ asio::awaitable<http::Response> Api::retire(http::Request request) {
   co_return answer("{}");
 }
 
+asio::awaitable<http::Response> Api::bring(http::Request request) {
+  const Caller caller = caller_of(request.peer);
+  const WorkRequest wanted = parse_work_request(request.body);
+  co_await parts_.bring(*caller.member, wanted.generation);
+  runtime::log(runtime::Severity::notice, "KEK brought to a member that asked for it",
+               {{"generation", std::to_string(wanted.generation)}, {"to", caller.member->name}});
+  co_return answer("{}");
+}
+
+asio::awaitable<std::optional<JoinRefused>> Api::taken(http::Request request) {
+  const ErrorContext what{"take", "the request to join", ""};
+  if (*taking_a_join_)
+    co_return JoinRefused(errc::limit_exceeded,
+                          {what.operation, what.object, "Others are being looked at: try again."});
+  struct Taking {
+    std::shared_ptr<bool> now;
+    explicit Taking(std::shared_ptr<bool> flag) : now(std::move(flag)) { *now = true; }
+    ~Taking() { *now = false; }
+    Taking(const Taking&) = delete;
+    Taking& operator=(const Taking&) = delete;
+  } const taking(taking_a_join_);
+  try {
+    const cluster::JoinRequest wish = cluster::parse_join_request(request.body);
+    co_await parts_.wants_to_join(wish, *request.peer.tls_key);
+    runtime::log(runtime::Severity::notice, "a node wants to join the cluster",
+                 {{"node", wish.node.str()}, {"address", request.peer.address}});
+    co_return std::nullopt;
+  } catch (const JoinRefused& error) {
+    co_return error;
+  } catch (const Error& error) {
+    if (error.code() == errc::token_malformed || error.code() == errc::token_version)
+      co_return JoinRefused(error.code(), {what.operation, what.object, error.way_out()});
+    runtime::log(runtime::Severity::error, "a request to join cannot be taken", {{"cause", error.what()}});
+    co_return JoinRefused(errc::timed_out, {what.operation, what.object, "The member's journal says why."});
+  }
+}
+
+// One at a time, and after a refusal slowly: each costs the store something, and anybody may try.
+asio::awaitable<http::Response> Api::join(http::Request request) {
+  constexpr std::chrono::milliseconds after_a_refusal{500};
+  const std::optional<JoinRefused> refusal = co_await taken(std::move(request));
+  if (!refusal) co_return answer("{}");
+  asio::steady_timer pause(co_await asio::this_coro::executor, after_a_refusal);
+  co_await pause.async_wait(asio::use_awaitable);
+  throw JoinRefused(*refusal);
+}
+
 asio::awaitable<http::Response> Api::handle(http::Request request, std::string target) {
   // Asked anew for each request: a member may have been removed since the handshake.
   const Caller caller = caller_of(request.peer);
-  if (!caller.member) co_return not_a_member();
+  const bool wants_to_join = parts_.wants_to_join && caller.roster && request.peer.tls_key &&
+                             request.method == http::Method::post && target == joins;
+  if (!caller.member && !wants_to_join) co_return not_a_member();
+  std::string from = caller.member ? caller.member->name : stranger + request.peer.address;
+  co_return co_await answer_to(std::move(request), std::move(target), std::move(from));
+}
+
+asio::awaitable<http::Response> Api::answer_to(http::Request request, std::string target, std::string from) {
   http::Response failure;
   std::string cause, what;
   try {
@@ -146,8 +210,7 @@ asio::awaitable<http::Response> Api::handle(http::Request request, std::string t
     failure = http::internal_problem();
     cause = error.what();
   }
-  runtime::log(runtime::Severity::error, "a member's request failed: " + cause,
-               {{"request", what}, {"from", caller.member->name}});
+  runtime::log(runtime::Severity::error, "a member's request failed: " + cause, {{"request", what}, {"from", from}});
   co_return failure;
 }
 

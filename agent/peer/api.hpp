@@ -3,15 +3,25 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 
+#include "agent/cluster/admission.hpp"
 #include "agent/http/application.hpp"
 #include "agent/http/router.hpp"
 #include "agent/peer/duties.hpp"
 #include "agent/peer/kek_receiver.hpp"
 #include "agent/peer/roster.hpp"
+#include "dmtarget/error.hpp"
 
 namespace volcrypt::peer {
+
+// Why a stranger may not join, in words that are for it. It is told no other failure.
+class JoinRefused final : public Error {
+ public:
+  using Error::Error;
+};
 
 class Api {
  public:
@@ -21,6 +31,12 @@ class Api {
     Duties& duties;
     std::function<Uuid()> node;  // this one; nil before it belongs to a cluster
     std::string version;         // of this software
+    // Called when this node holds and has proved a KEK that another brought.
+    std::function<asio::awaitable<void>()> took_over;
+    // A member asks for a KEK that it should have: brings it there.
+    std::function<asio::awaitable<void>(cluster::MemberEntry, cluster::Generation)> bring;
+    // A stranger that proved this TLS key asks to become a member: the only request that strangers have.
+    std::function<asio::awaitable<void>(cluster::JoinRequest, http::Fingerprint)> wants_to_join;
   };
 
   explicit Api(Parts parts);
@@ -51,8 +67,13 @@ class Api {
   asio::awaitable<http::Response> rewrap_progress(http::Request request);
   asio::awaitable<http::Response> census(http::Request request);
   asio::awaitable<http::Response> retire(http::Request request);
+  asio::awaitable<http::Response> bring(http::Request request);
+  asio::awaitable<http::Response> join(http::Request request);
+  asio::awaitable<std::optional<JoinRefused>> taken(http::Request request);
+  asio::awaitable<http::Response> answer_to(http::Request request, std::string target, std::string from);
 
   Parts parts_;
+  const std::shared_ptr<bool> taking_a_join_ = std::make_shared<bool>(false);  // outlives a request under way
   http::Router router_;
 };
 

@@ -102,6 +102,14 @@ asio::awaitable<void> Client::retire(Generation generation) const {
   (void)co_await tell("/v1/retirements", to_json(WorkRequest{generation}));
 }
 
+asio::awaitable<void> Client::want(Generation generation) const {
+  (void)co_await tell("/v1/keks/wanted", to_json(WorkRequest{generation}));
+}
+
+asio::awaitable<void> Client::join(cluster::JoinRequest request) const {
+  (void)co_await tell("/v1/joins", cluster::to_json(request));
+}
+
 asio::awaitable<void> bring_kek(keys::Keyring& ours, const Client& member, KekPassage passage) {
   const keys::KekRecord record = passage.record;
   const std::string number = std::to_string(record.generation);

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "agent/cluster/admission.hpp"
 #include "agent/cluster/membership.hpp"
 #include "agent/http/tls_client.hpp"
 #include "agent/keys/keyring.hpp"
@@ -35,6 +36,8 @@ class Client {
   asio::awaitable<RewrapAnswer> rewrap_progress() const;
   asio::awaitable<Census> census() const;
   asio::awaitable<void> retire(Generation generation) const;
+  asio::awaitable<void> want(Generation generation) const;  // that member brings it to this node, and has it proved
+  asio::awaitable<void> join(cluster::JoinRequest request) const;
 
  private:
   asio::awaitable<std::string> ask(http::TlsRequest request) const;

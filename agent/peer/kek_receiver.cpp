@@ -91,6 +91,17 @@ asio::awaitable<void> KekReceiver::delivered(KekDelivery delivery, Uuid from, Cu
     store.import(*transfer, makers);
   };
   co_await keyring_for(record).with("take over " + named(record), do_import);
+  // Let go while it was on its way: whoever destroys it everywhere may have been here before it came.
+  std::optional<Error> gone;
+  try {
+    co_await check_recorded(record);
+  } catch (const Error& error) {
+    if (error.code() == errc::wrong_generation) gone = error;  // else nobody knows, and it stays
+  }
+  if (!gone) co_return;
+  const auto do_destroy = [generation = record.generation](KekStore& store) { store.destroy(generation); };
+  co_await keyring_for(record).with("destroy " + named(record), do_destroy);
+  throw Error(*gone);
 }
 
 asio::awaitable<ProofAnswer> KekReceiver::asked(ProofRequest request) {

@@ -20,7 +20,8 @@ namespace asio = boost::asio;
 
 class KekReceiver {
  public:
-  // The cluster's record of a generation; empty when it has none. Throws when the store does not answer.
+  // The cluster's record of a generation that its volumes need, or will; empty when there is none. Throws when the
+  // store does not answer.
   using Records = std::function<asio::awaitable<std::optional<keys::KekRecord>>(keys::Generation)>;
 
   KekReceiver(keys::NodeKeys& keys, Records records) : keys_(keys), records_(std::move(records)) {}

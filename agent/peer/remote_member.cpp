@@ -21,8 +21,16 @@ const cluster::MemberEntry& RemoteMember::entry_in(const Roster& roster) const {
   return *entry;
 }
 
+CurrentRoster RemoteMember::roster() const {
+  CurrentRoster now = parts_.roster();
+  if (!now)
+    throw Error(errc::wrong_state, {"ask the node " + volcrypt::quoted(name_), "for anything",
+                                    "This node has not adopted its cluster's membership document yet."});
+  return now;
+}
+
 Client RemoteMember::client() const {
-  const CurrentRoster roster = parts_.roster();
+  const CurrentRoster roster = this->roster();
   return {parts_.identity, roster->reach(entry_in(*roster))};
 }
 
@@ -44,7 +52,7 @@ asio::awaitable<cluster::MemberReadiness> RemoteMember::readiness(keys::Protecti
 }
 
 asio::awaitable<void> RemoteMember::prove_kek(const keys::KekRecord& record) {
-  const CurrentRoster roster = parts_.roster();
+  const CurrentRoster roster = this->roster();
   const cluster::MemberEntry& entry = entry_in(*roster);
   const bool tpm = record.protection == keys::Protection::tpm;
   const keys::NodeIdentity& identity = tpm ? entry.tpm : entry.software;

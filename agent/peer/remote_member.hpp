@@ -42,6 +42,7 @@ class RemoteMember final : public cluster::Member {
 
  private:
   const cluster::MemberEntry& entry_in(const Roster& roster) const;
+  CurrentRoster roster() const;
   Client client() const;
 
   Parts parts_;

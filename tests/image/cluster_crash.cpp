@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(an_init_that_fails_anywhere_leaves_the_cluster_or_none_and_
     const keys::IdentityRequest request = self.administrators.request();
     const control::EnrolRequest enrol{request, control::TpmUse::left_out};
     const control::EnrolledNode enrolled = node.await(node.services.enrol(enrol));
-    self.send(to_json(self.administrators.admit(request.node, enrolled.software)));
+    self.send(to_json(self.administrators.admit(enrolled.node, enrolled.software)));
   });
   making.fail_everywhere("init", [&](int status) {
     Again again(making.prepared.used);

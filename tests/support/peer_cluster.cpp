@@ -57,7 +57,7 @@ PeerNode::PeerNode(PeerCluster& cluster, const tests::KekNodeMaker& maker, std::
       receiver_(keys_, [this](keys::Generation generation) { return look_up(cluster_, generation); }),
       duties_(
           member_, [this] { return read(stored_); }, std::chrono::milliseconds(200)),
-      api_({[this] { return roster(); }, receiver_, duties_, [this] { return entry_.node; }, "0.0.0"}),
+      api_({[this] { return roster(); }, receiver_, duties_, [this] { return entry_.node; }, "0.0.0", {}, {}, {}}),
       server_(std::make_unique<http::TlsServer>(loop_.get_executor(),
                                                 std::vector{peer::Address(asio::ip::make_address("127.0.0.1"), 0)},
                                                 secret_.identity, http::TlsLimits{}, api_.application(),

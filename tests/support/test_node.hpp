@@ -106,8 +106,19 @@ class TestNode {
   runtime::Metrics metrics;
   Scrape scrape{cluster, volumes, metrics};
   StoreHome store_home;  // of a place of its own: the node's store is `store`
-  NodeServices services{{cluster, member, pin, node_file, keys, volumes, scrape, metrics, store_home,
-                         [] { return EnrolledAt{}; }, [] {}}};
+  // Not reached by anybody: without a TLS key, which would be more files to fail and crash at.
+  PeerPort port{{loop.get_executor(),
+                 {},
+                 "/nonexistent/volcrypt",
+                 keys,
+                 store,
+                 [this] { return member.id(); },
+                 member,
+                 nullptr,
+                 nullptr}};
+  Admission admission{{store, pin, keys, node_file, files, directory + "/join.json", port, [] { return true; }, [] {}}};
+  NodeServices services{{cluster, member, pin, node_file, keys, volumes, scrape, metrics, store_home, admission,
+                         [] { return control::Listening{}; }, [] {}}};
 
  private:
   void put(const std::string& key, std::string value);

@@ -24,6 +24,7 @@ const Uuid some_uuid = Uuid::parse("11111111-2222-4333-8444-555555555555");
 class NoServices : public Services {
  public:
   cluster::ClusterService& cluster() override { throw std::logic_error("not asked"); }
+  Admissions& admissions() override { throw std::logic_error("not asked"); }
   const Uuid& node() const override { return some_uuid; }
   volumes::VolumeService& volumes() override { throw std::logic_error("not asked"); }
   asio::awaitable<std::vector<volumes::VolumeView>> list_volumes() override { throw std::logic_error("not asked"); }
@@ -37,6 +38,7 @@ class NoServices : public Services {
   }
   asio::awaitable<keys::BootReport> boot_report() override { throw std::logic_error("not asked"); }
   asio::awaitable<std::optional<cluster::SecureBoot>> secure_boot() override { throw std::logic_error("not asked"); }
+  Listening listening() override { throw std::logic_error("not asked"); }
   StoreView store() override { throw std::logic_error("not asked"); }
   asio::awaitable<std::string> store_failure() override { throw std::logic_error("not asked"); }
   asio::awaitable<bool> choose_store(StoreRequest) override { throw std::logic_error("not asked"); }
