@@ -1,6 +1,8 @@
 // See etcd_cluster.hpp.
 #include "tests/support/etcd_cluster.hpp"
 
+#include <unistd.h>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <fstream>
@@ -28,14 +30,6 @@ std::string etcd_program() {
   return ran.out;
 }
 
-// Another program may take it before etcd does; then the cluster does not start, and the test says so.
-unsigned short free_port(const std::string& host) {
-  asio::io_context loop;
-  const std::string number = host.front() == '[' ? host.substr(1, host.size() - 2) : host;
-  const asio::ip::tcp::acceptor acceptor(loop, {asio::ip::make_address(number), 0});
-  return acceptor.local_endpoint().port();
-}
-
 std::string url(const std::string& host, unsigned short port) { return "https://" + host + ":" + std::to_string(port); }
 
 http::HttpsFiles files_of(const CertificateAuthority& authority, const CertificateFiles& shown) {
@@ -54,6 +48,23 @@ asio::awaitable<std::string> answer_of(http::HttpsTrust trust, http::HttpsServer
 }
 
 }  // namespace
+
+unsigned short free_port(const std::string& host) {
+  constexpr unsigned first = 12000, count = 20000;  // below those that the kernel gives to whoever asks for any
+  static unsigned next = static_cast<unsigned>(::getpid()) * 37;
+  const std::string number = host.front() == '[' ? host.substr(1, host.size() - 2) : host;
+  for (unsigned tries = 0; tries < count; ++tries) {
+    const auto port = static_cast<unsigned short>(first + next++ % count);
+    asio::io_context loop;
+    asio::ip::tcp::acceptor acceptor(loop);
+    const asio::ip::tcp::endpoint endpoint(asio::ip::make_address(number), port);
+    boost::system::error_code taken;
+    acceptor.open(endpoint.protocol());
+    acceptor.bind(endpoint, taken);
+    if (!taken) return port;
+  }
+  throw std::runtime_error("no port is free on " + host);
+}
 
 EtcdCluster::EtcdCluster()
     : directory_(fast_directory()),

@@ -14,6 +14,10 @@
 
 namespace volcrypt::test {
 
+// Of a loopback address, "127.0.0.1" or "[::1]", for a program that binds it later: none that the kernel gives to
+// somebody else meanwhile.
+unsigned short free_port(const std::string& host);
+
 class EtcdCluster {
  public:
   static constexpr std::size_t size = 3;
