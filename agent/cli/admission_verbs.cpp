@@ -160,7 +160,7 @@ std::vector<std::uint32_t> pcrs_of_this_node(Session& session) {
   return text == "-" ? std::vector<std::uint32_t>() : parse_pcrs(text);
 }
 
-// Of a token that was used, the file is of no use to anybody.
+// The key is left in the token alone.
 cluster::JoinToken read_token(const std::string& file) {
   Bytes text = read_whole_file(file, token_file_limit);
   struct Wiper {

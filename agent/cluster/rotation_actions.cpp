@@ -1,5 +1,5 @@
-// What RotationDriver does for each action that the machine asks for, and how it tells one that fails. When, how often
-// and under whose lease is in rotation_driver.cpp.
+// What RotationDriver does for each action that the machine asks for, and how it tells one that fails. When and
+// how often is in rotation_driver.cpp, under whose lease in rotation_lease.cpp.
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/cluster/rotation_driver.hpp"
 #include "dmtarget/error.hpp"

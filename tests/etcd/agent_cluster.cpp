@@ -95,7 +95,7 @@ BOOST_FIXTURE_TEST_CASE(nodes_join_share_the_kek_rotate_it_anywhere_and_one_is_r
   BOOST_TEST(generation_of(all[0], "v0") == held + 1);
   BOOST_TEST(generation_of(all[1], "v1") == held + 1);
   BOOST_TEST(generation_of(all[2], "v2") == held);
-  // What its volume needs is kept, on the chance that it comes back.
+  // What its volume needs is kept for as long as the catalogue has it.
   BOOST_TEST(state().at("previousKekGenerations").as_array().size() == 1U);
   BOOST_TEST(holds_kek(0, held));
   const CommandResult stranger = all[2].control({"rotate", "cluster-root-key"});
