@@ -70,7 +70,9 @@ struct Fleet {
 
 // One machine for both: making volumes is what takes the time here.
 BOOST_FIXTURE_TEST_CASE(twenty_volumes_attach_and_mount_at_boot_and_with_a_hundred_the_idle_daemon_stays_small, Fleet) {
-  for (int i = 1; i <= 100; ++i) add("drive" + std::to_string(i));
+  const auto drives = [&](int first, int last) {
+    for (int i = first; i <= last; ++i) add("drive" + std::to_string(i));
+  };
   const auto create = [&](int first, int last, const std::string& then) {
     machine.must(Command{.line = "set -e; for i in $(seq " + std::to_string(first) + " " + std::to_string(last) +
                                  "); do volcryptctl create volume v$i --device "
@@ -79,6 +81,7 @@ BOOST_FIXTURE_TEST_CASE(twenty_volumes_attach_and_mount_at_boot_and_with_a_hundr
                          .input = {},
                          .deadline = std::chrono::seconds{1500}});  // some seconds each, beside other work
   };
+  drives(1, 20);
   machine.start();
   server.install_package();
   server.make_cluster(Protection::tpm);
@@ -92,6 +95,8 @@ BOOST_FIXTURE_TEST_CASE(twenty_volumes_attach_and_mount_at_boot_and_with_a_hundr
   server.show("volcryptctl get volumes");
   BOOST_TEST(server.ask("get volumes").at("volumes").as_array().size() == 20u);
 
+  drives(21, 100);
+  machine.must("udevadm settle --timeout 300");
   create(21, 100, "");
   machine.must("systemctl restart volcryptd.service && sleep 5");  // it adopts them
   BOOST_TEST(server.ask("get volumes").at("volumes").as_array().size() == 100U);
