@@ -31,6 +31,7 @@ asio::awaitable<void> Members::reload() {
                       "lasts here."});
   members_ = std::move(members);
   revision_ = entry->modified;
+  trust_epoch_ = membership.trust_epoch;
 }
 
 MemberPtr Members::member_for(const MemberEntry& entry) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <set>
@@ -38,6 +39,7 @@ class Members {
   // Of the document that was read last, to be compared in every transaction that depends on who the members are; 0: no
   // document.
   Revision revision() const noexcept { return revision_; }
+  std::uint64_t trust_epoch() const noexcept { return trust_epoch_; }  // of the same document
 
   Member& self() const noexcept { return *members_.front(); }
   const std::vector<MemberPtr>& all() const noexcept { return members_; }  // this node first; alone before a document
@@ -53,6 +55,7 @@ class Members {
   Reach reach_;
   std::vector<MemberPtr> members_;
   Revision revision_ = 0;
+  std::uint64_t trust_epoch_ = 1;
 };
 
 }  // namespace volcrypt::cluster

@@ -52,6 +52,24 @@ asio::awaitable<std::set<Generation>> RotationDriver::needed_by_orphans() {
   co_return needed;
 }
 
+// A header is written before its record, so that of an owner which was removed in between may be ahead of it: at any
+// generation since that the owner got. It got none of the present trust epoch, which began with its removal or a later
+// one.
+asio::awaitable<std::set<Generation>> RotationDriver::perhaps_needed_by_orphans() {
+  auto needed = co_await needed_by_orphans();
+  if (needed.empty()) co_return needed;
+  const auto oldest = *needed.begin();
+  const auto state = co_await load();
+  const auto records = co_await store().list(std::string(store_key::generations));
+  for (const auto& entry : records) {
+    const auto kek = parse_kek_record(entry.value);
+    const bool was_current = kek.generation == state.current || state.previous.contains(kek.generation);
+    if (was_current && kek.generation > oldest && kek.trust_epoch < members_->trust_epoch())
+      needed.insert(kek.generation);
+  }
+  co_return needed;
+}
+
 asio::awaitable<void> RotationDriver::act(action::TakeCensus) {
   event::CensusTaken census;
   const auto ids = members_->ids();
@@ -60,7 +78,7 @@ asio::awaitable<void> RotationDriver::act(action::TakeCensus) {
     auto generations = co_await asked->census();
     census.needed[id] = std::move(generations);
   }
-  const auto orphans = co_await needed_by_orphans();
+  const auto orphans = co_await perhaps_needed_by_orphans();
   census.needed[members_->self().id()].insert(orphans.begin(), orphans.end());
   const auto needed = census.needed;
   const auto state = co_await record(std::move(census), {});
@@ -111,6 +129,24 @@ std::string RotationDriver::sentence(const Action& action) {
     return "KEK generation " + std::to_string(retire->generation) + " is not destroyed everywhere";
   }
   return "the census of volumes is not complete";
+}
+
+void RotationDriver::note_failure(const Action& action, std::exception_ptr error) {
+  if (stopped_) return;
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& cause) {
+    last_failure_ = sentence(action) + ": " + cause.what();
+  }
+  if (std::exchange(failing_[action], last_failure_) != last_failure_ && options_.waiting)
+    options_.waiting(last_failure_);
+  last_error_ = error;
+}
+
+std::string RotationDriver::waiting_for() const {
+  std::string all;
+  for (const auto& [action, text] : failing_) all += (all.empty() ? "" : "; ") + text;
+  return all;
 }
 
 }  // namespace volcrypt::cluster

@@ -3,10 +3,7 @@
 #include "agent/cluster/rotation_driver.hpp"
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/runtime/spawn.hpp"
@@ -14,11 +11,14 @@
 
 namespace volcrypt::cluster {
 
-using Clock = std::chrono::steady_clock;
+namespace {
 
-struct RotationDriver::Sleeper {
-  asio::steady_timer alarm;
-};
+// A number of its own, which nobody has yet.
+bool begins(const Event& event) {
+  return std::holds_alternative<event::Rotate>(event) || std::holds_alternative<event::Enable>(event);
+}
+
+}  // namespace
 
 RotationDriver::RotationDriver(Store& store, LocalPin& pin, std::shared_ptr<Members> members, DriverOptions options)
     : store_(store), pin_(pin), members_(std::move(members)), options_(options) {}
@@ -51,7 +51,6 @@ asio::awaitable<EncryptionState> RotationDriver::load() {
 }
 
 asio::awaitable<EncryptionState> RotationDriver::apply(Event event) {
-  const bool begins = std::holds_alternative<event::Rotate>(event) || std::holds_alternative<event::Enable>(event);
   EncryptionState state;
   std::exception_ptr refusal;
   try {
@@ -63,7 +62,7 @@ asio::awaitable<EncryptionState> RotationDriver::apply(Event event) {
     co_await rest();  // a lease that was taken for nothing
     std::rethrow_exception(refusal);
   }
-  if (begins) {
+  if (begins(event)) {
     last_failure_.clear();
     last_error_ = nullptr;
   }
@@ -143,6 +142,7 @@ asio::awaitable<Step> RotationDriver::commit(Event event, Writes also) {
     transaction.then.emplace_back(Put{std::string(store_key::encryption), value});
     transaction.then.insert(transaction.then.end(), also.begin(), also.end());
     if (co_await settle(std::move(transaction), value)) {
+      if (begins(event)) asked_ = counted_;
       if (options_.changed) options_.changed(before, step->state);
       co_return *step;
     }
@@ -270,39 +270,22 @@ asio::awaitable<void> RotationDriver::reconsider() {
   wake();
 }
 
-// ---- failures and pauses ----
-
-void RotationDriver::note_failure(const Action& action, std::exception_ptr error) {
-  if (stopped_) return;
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& cause) {
-    last_failure_ = sentence(action) + ": " + cause.what();
-  }
-  if (std::exchange(failing_[action], last_failure_) != last_failure_ && options_.waiting)
-    options_.waiting(last_failure_);
-  last_error_ = error;
-}
-
-std::string RotationDriver::waiting_for() const {
-  std::string all;
-  for (const auto& [action, text] : failing_) all += (all.empty() ? "" : "; ") + text;
-  return all;
-}
+// ---- pauses ----
 
 asio::awaitable<void> RotationDriver::sleep(std::chrono::milliseconds time) {
-  Sleeper sleeper{asio::steady_timer(co_await asio::this_coro::executor, time)};
+  const auto executor = co_await asio::this_coro::executor;
+  const auto alarm = options_.clock->alarm(executor, time);
   struct Registration {
-    std::set<Sleeper*>& sleepers;
-    Sleeper* sleeper;
-    ~Registration() { sleepers.erase(sleeper); }
-  } const registration{sleepers_, &sleeper};
-  sleepers_.insert(&sleeper);
-  co_await sleeper.alarm.async_wait(asio::as_tuple(asio::use_awaitable));
+    std::vector<runtime::Clock::Alarm*>& sleepers;
+    runtime::Clock::Alarm* alarm;
+    ~Registration() { std::erase(sleepers, alarm); }
+  } const registration{sleepers_, alarm.get()};
+  sleepers_.push_back(alarm.get());
+  co_await alarm->wait();
 }
 
 void RotationDriver::wake() {
-  for (auto* sleeper : sleepers_) sleeper->alarm.expires_at(Clock::time_point::min());
+  for (auto* alarm : sleepers_) alarm->ring();
 }
 
 }  // namespace volcrypt::cluster

@@ -20,6 +20,7 @@
 #include "agent/cluster/members.hpp"
 #include "agent/cluster/rotation.hpp"
 #include "agent/cluster/store.hpp"
+#include "agent/runtime/clock.hpp"
 #include "agent/runtime/turn.hpp"
 #include "dmtarget/error.hpp"
 
@@ -33,6 +34,7 @@ struct DriverOptions {
   // Told on the loop; they must not throw. Empty: nobody listens.
   std::function<void(const EncryptionState& before, const EncryptionState& after)> changed = {};
   std::function<void(const std::string& cause)> waiting = {};  // once per cause, not once per attempt
+  runtime::Clock* clock = &runtime::Clock::steady();           // outlives the driver
 };
 
 // errc::conflict, with the node that coordinates and what the operator can do.
@@ -85,6 +87,7 @@ class RotationDriver : public std::enable_shared_from_this<RotationDriver> {
   asio::awaitable<void> act(action::RetireKek retire);
   // Of the catalogued volumes whose owner is no member (any more): nobody else counts them.
   asio::awaitable<std::set<Generation>> needed_by_orphans();
+  asio::awaitable<std::set<Generation>> perhaps_needed_by_orphans();
 
   asio::awaitable<bool> have_lease();                      // turn held; false: another node coordinates
   asio::awaitable<void> need_lease();                      // turn held; waits a moment, throws CoordinatedElsewhere
@@ -112,15 +115,14 @@ class RotationDriver : public std::enable_shared_from_this<RotationDriver> {
   bool left_ = false;  // others do the work now; but a census of what this node alone knows is still to be taken
   runtime::Turn turn_;
   std::optional<Lease> lease_;
-  std::chrono::steady_clock::time_point renewed_;
+  runtime::Clock::Instant renewed_;
   bool keeping_lease_ = false;
   std::set<Action> under_way_;
   bool census_again_ = false;
   std::map<Action, std::string> failing_;
   std::string last_failure_;
   std::exception_ptr last_error_;
-  struct Sleeper;
-  std::set<Sleeper*> sleepers_;
+  std::vector<runtime::Clock::Alarm*> sleepers_;  // in the order in which they fell asleep
 };
 
 }  // namespace volcrypt::cluster

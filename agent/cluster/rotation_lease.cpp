@@ -6,8 +6,6 @@
 
 namespace volcrypt::cluster {
 
-using Clock = std::chrono::steady_clock;
-
 asio::awaitable<bool> RotationDriver::coordinate() {
   bool is_held = false;
   {
@@ -44,10 +42,10 @@ asio::awaitable<std::string> RotationDriver::coordinator() {
 
 asio::awaitable<void> RotationDriver::need_lease() {
   constexpr std::chrono::milliseconds pause{200};
-  for (const auto until = Clock::now() + options_.lease_patience;;) {
+  for (const auto until = options_.clock->now() + options_.lease_patience;;) {
     const bool is_held = co_await have_lease();
     if (is_held) co_return;
-    if (Clock::now() > until) break;
+    if (options_.clock->now() > until) break;
     co_await sleep(std::min(pause, options_.lease_patience));
   }
   const auto holder = co_await coordinator();
@@ -94,7 +92,7 @@ asio::awaitable<bool> RotationDriver::have_lease() {
     co_await give_back();  // or nobody could go on
     std::rethrow_exception(removed);
   }
-  if (lease_ && Clock::now() - renewed_ < options_.lease_ttl / 3) co_return true;
+  if (lease_ && options_.clock->now() - renewed_ < options_.lease_ttl / 3) co_return true;
   if (lease_) {
     bool lost = false;
     try {
@@ -104,7 +102,7 @@ asio::awaitable<bool> RotationDriver::have_lease() {
       lost = true;
     }
     if (!lost) {
-      renewed_ = Clock::now();
+      renewed_ = options_.clock->now();
       co_return true;
     }
     lease_.reset();
@@ -113,7 +111,7 @@ asio::awaitable<bool> RotationDriver::have_lease() {
                                               options_.lease_ttl);
   if (!taken) co_return false;
   lease_ = *taken;
-  renewed_ = Clock::now();
+  renewed_ = options_.clock->now();
   left_ = false;
   asked_.clear();
   std::exception_ptr failure;

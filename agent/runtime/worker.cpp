@@ -50,6 +50,7 @@ void wake(Alarm& alarm) {
 
 struct Worker::State : std::enable_shared_from_this<State> {
   const std::string name;
+  const bool in_place;  // no threads
   std::mutex mutex;
   std::condition_variable work;
   std::deque<std::shared_ptr<Job>> queue;
@@ -58,7 +59,7 @@ struct Worker::State : std::enable_shared_from_this<State> {
   std::size_t given_up = 0;
   bool ending = false;
 
-  explicit State(std::string worker_name) : name(std::move(worker_name)) {}
+  State(std::string worker_name, bool without_threads) : name(std::move(worker_name)), in_place(without_threads) {}
 
   void add_thread() {  // mutex held
     sigset_t all, before;
@@ -143,7 +144,7 @@ struct Worker::State : std::enable_shared_from_this<State> {
   }
 };
 
-Worker::Worker(std::string name, std::size_t threads) : state_(std::make_shared<State>(std::move(name))) {
+Worker::Worker(std::string name, std::size_t threads) : state_(std::make_shared<State>(std::move(name), threads == 0)) {
   const std::lock_guard lock(state_->mutex);
   for (std::size_t i = 0; i < threads; ++i) state_->add_thread();
 }
@@ -166,6 +167,10 @@ Worker::~Worker() {
 
 asio::awaitable<void> Worker::perform(std::shared_ptr<State> state, std::shared_ptr<Job> job, std::string operation,
                                       std::chrono::milliseconds deadline) {
+  if (state->in_place) {
+    job->execute();
+    co_return;
+  }
   auto alarm = std::make_shared<asio::steady_timer>(co_await asio::this_coro::executor, deadline);
   // Also runs when the coroutine is destroyed while it waits: then nobody posts to its executor any more.
   struct Leave {

@@ -23,7 +23,8 @@ class Worker {
   static constexpr std::size_t max_waiting = 4096;  // calls that have not begun
   static constexpr std::size_t max_given_up = 256;  // calls that overran their deadline and still hang
 
-  // `name` shows in thread listings and in errors (at most 15 bytes, prctl(2)); `threads` run at the same time.
+  // `name` shows in thread listings and in errors (at most 15 bytes, prctl(2)); `threads` run at the same time. None:
+  // calls run in place, on the awaiter's thread, and nothing ends them early: for simulations of many nodes.
   Worker(std::string name, std::size_t threads);
   // Waits for calls that run; those that wait are dropped with operation_aborted. Calls given up are not waited for.
   ~Worker();

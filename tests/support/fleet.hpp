@@ -1,10 +1,10 @@
 // Fleet: many nodes of one cluster in one process: each a ClusterService of its own over a FakeMember, all on one store
-// in memory whose clock the test sets forward. A node is reached by the others while it is up and not cut off.
+// in memory. Time is simulated: it moves on to the next pause's end when no node has anything to do. A node is reached
+// by the others while it is up and not cut off.
 #pragma once
 
-#include <thread>
-
 #include "tests/support/cluster_lives.hpp"
+#include "tests/support/simulated_clock.hpp"
 
 namespace volcrypt::cluster {
 
@@ -34,6 +34,7 @@ class Fleet {
 
   void start(std::size_t number, DriverOptions options = quick) {
     kill(number);
+    options.clock = &clock;
     auto& node = *nodes.at(number);
     node.loop = std::make_unique<asio::io_context>();
     if (!node.pin) node.pin = std::make_unique<LocalPin>(node.directory.path() / "cluster.json", files);
@@ -73,14 +74,11 @@ class Fleet {
     if (*outcome) std::rethrow_exception(*outcome);
   }
   void run_for(std::chrono::milliseconds time) {
-    const auto until = std::chrono::steady_clock::now() + time;
-    while (std::chrono::steady_clock::now() < until) turn();
+    for (const auto until = clock.now() + time; clock.now() < until;) turn(until);
   }
   template <class Done>
   void run_until(Done done) {
-    for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-         !done() && std::chrono::steady_clock::now() < until;)
-      turn();
+    for (const auto until = clock.now() + std::chrono::seconds(10); !done() && clock.now() < until;) turn(until);
     BOOST_REQUIRE_MESSAGE(done(), to_json(state()));
   }
   void run_until_rest() {
@@ -99,10 +97,12 @@ class Fleet {
       if (entry != store.entries.end() && node->disk.id.str() == entry->second.value) return node->disk.name;
     return "";
   }
-  SignedMembership document(std::size_t members, std::uint64_t version = 1) const {
+  SignedMembership document(std::size_t members, std::uint64_t version = 1, std::uint64_t trust_epoch = 1) const {
     std::vector<Uuid> ids;
     for (std::size_t i = 0; i < members; ++i) ids.push_back(nodes.at(i)->disk.id);
-    return authority.sign(authority.membership(ids, version));
+    auto membership = authority.membership(ids, version);
+    membership.trust_epoch = trust_epoch;
+    return authority.sign(membership);
   }
   // The first one makes it, the others find it in the store.
   void become_cluster() {
@@ -117,21 +117,25 @@ class Fleet {
     run_until([this] { return coordinator().empty(); });
   }
 
-  runtime::Worker files{"files", 1};
+  test::SimulatedClock clock;
+  runtime::Worker files{"files", 0};
   test::SignedCluster authority;
-  std::chrono::seconds clock_ahead{0};
-  test::MemoryStore store{[this] { return std::chrono::system_clock::now() + clock_ahead; }};
+  std::chrono::seconds store_ahead{0};  // of the nodes: what was said to a node that stands still
+  test::MemoryStore store{[this] {
+    return std::chrono::system_clock::time_point() + std::chrono::hours(1) + (clock.now() - runtime::Clock::Instant{}) +
+           store_ahead;
+  }};
   std::vector<std::unique_ptr<Node>> nodes;
 
  private:
-  void turn() {
+  void turn(runtime::Clock::Instant limit) {
     std::size_t ran = 0;
     for (auto& node : nodes) {
       if (!node->loop) continue;
       node->loop->restart();
       ran += node->loop->poll();
     }
-    if (ran == 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
+    if (ran == 0) clock.move_on(limit);
   }
   static asio::awaitable<void> effect(Node& node, std::string operation) {
     if (node.around) co_await node.around(std::move(operation));

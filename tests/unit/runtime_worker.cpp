@@ -248,3 +248,17 @@ BOOST_AUTO_TEST_CASE(a_spawned_task_that_throws_does_not_end_the_loop) {
   loop.run();
   BOOST_TEST((end == errc::unknown_outcome));
 }
+
+BOOST_AUTO_TEST_CASE(a_worker_without_threads_runs_calls_in_place) {
+  Worker worker("none", 0);
+  std::thread::id there;
+  const auto note = [&] {
+    there = std::this_thread::get_id();
+    return 7;
+  };
+  BOOST_TEST(test::await(worker.run("note", 10s, note)) == 7);
+  BOOST_TEST((there == std::this_thread::get_id()));
+  const auto fail = []() -> int { throw Error(errc::conflict, {"fail", "", ""}); };
+  BOOST_CHECK_EXCEPTION(test::await(worker.run("fail", 10s, fail)), Error,
+                        [](const Error& error) { return error.code() == errc::conflict; });
+}
