@@ -255,12 +255,13 @@ asio::awaitable<void> Agent::Parts::fetch_missing_keks() {
   std::string cause;
   try {
     co_await port.fetch_missing_keks();
+    co_await member.destroy_stray_keks();
   } catch (const boost::system::system_error& error) {
     if (error.code() == asio::error::operation_aborted) throw;
     cause = error.what();
   }
   if (!cause.empty() && cause != not_fetched)
-    runtime::log(Severity::error, "KEKs are missing here; trying again", {{"cause", cause}});
+    runtime::log(Severity::error, "this node's KEKs are not those of the cluster; trying again", {{"cause", cause}});
   not_fetched = cause;
   fetching = false;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/cluster/kek_upkeep.hpp"
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/runtime/durable_file.hpp"
 #include "agent/runtime/log.hpp"
@@ -20,6 +21,16 @@ using keys::Protection;
 constexpr std::chrono::seconds file_deadline{10};
 constexpr std::size_t blob_limit = 64 * 1024;
 constexpr std::array both_protections{Protection::software, Protection::tpm};
+
+constexpr const char* made_without_tpm =
+    "This cluster was made without a TPM (`cluster init --without-tpm`), and stays so. Enable it with --protection "
+    "software; or make another one, which costs nothing before encryption is enabled: stop volcryptd, move its state "
+    "directory aside, start it, and run `volcryptctl cluster init`.";
+constexpr const char* joined_without_tpm =
+    "This node joined without its TPM (`cluster join --without-tpm`). Enable encryption with --protection software; or "
+    "take this node out (`volcryptctl node remove NAME`), stop its volcryptd, move its state directory aside, start "
+    "it, "
+    "and let it join again with its TPM.";
 
 std::vector<keys::RecoveryBlob> read_blobs(const std::filesystem::path& directory) {
   std::vector<keys::RecoveryBlob> blobs;
@@ -118,32 +129,28 @@ asio::awaitable<void> LocalMember::adopt_membership(const cluster::SignedMembers
   name_ = self->name;
   parts_.volumes.known_as(id());
   parts_.volumes.joined(opened.cluster);
-}
-
-asio::awaitable<std::optional<cluster::MemberEntry>> LocalMember::own_entry() {
-  const std::optional<cluster::PinnedState> pinned = co_await parts_.pin.read();
-  if (!pinned) co_return std::nullopt;
-  const cluster::Membership membership = cluster::parse_membership(pinned->newest.document);
-  const auto self = std::find_if(membership.members.begin(), membership.members.end(),
-                                 [&](const cluster::MemberEntry& member) { return member.node == id(); });
-  if (self == membership.members.end()) co_return std::nullopt;
-  co_return *self;
+  may_have_strays_ = true;
 }
 
 asio::awaitable<cluster::MemberReadiness> LocalMember::readiness(Protection protection) {
   cluster::MemberReadiness readiness{VOLCRYPT_VERSION, {}};
-  const std::optional<cluster::MemberEntry> self = co_await own_entry();
-  if (self) {
-    const std::string unreachable = co_await parts_.unreachable(*self);
-    if (!unreachable.empty()) readiness.failures.push_back(unreachable);
-  }
-  if (protection == Protection::tpm && self && self->tpm_approvals.authority_public.empty()) {
-    readiness.failures.push_back(
-        "This cluster was made without a TPM (`cluster init --without-tpm`), and stays so. Enable it with --protection "
-        "software; or make another one, which costs nothing before encryption is enabled: stop volcryptd, move its "
-        "state "
-        "directory aside, start it, and run `volcryptctl cluster init`.");
-    co_return readiness;
+  const std::optional<cluster::PinnedState> pinned = co_await parts_.pin.read();
+  if (pinned) {
+    const cluster::Membership membership = cluster::parse_membership(pinned->newest.document);
+    const auto has_tpm = [](const cluster::MemberEntry& member) {
+      return !member.tpm_approvals.authority_public.empty();
+    };
+    const auto self = std::ranges::find(membership.members, id(), &cluster::MemberEntry::node);
+    const bool is_member = self != membership.members.end();
+    if (is_member) {
+      const std::string unreachable = co_await parts_.unreachable(*self);
+      if (!unreachable.empty()) readiness.failures.push_back(unreachable);
+    }
+    if (protection == Protection::tpm && is_member && !has_tpm(*self)) {
+      readiness.failures.push_back(std::ranges::any_of(membership.members, has_tpm) ? joined_without_tpm
+                                                                                    : made_without_tpm);
+      co_return readiness;
+    }
   }
   try {
     const keys::BootReport boot =
@@ -228,6 +235,24 @@ asio::awaitable<void> LocalMember::retire_kek(Generation generation) {
   cluster::Transaction transaction;
   transaction.then = {cluster::Delete{cluster::store_key::recovery(generation)}};
   (void)co_await parts_.store.commit(std::move(transaction));
+}
+
+asio::awaitable<void> LocalMember::destroy_stray_keks() {
+  if (!may_have_strays_ || !parts_.keys.choice()) co_return;
+  const auto look = [](KekStore& store) { return store.held(); };
+  const auto records = co_await parts_.keys.chosen().with("look for KEKs", look);
+  const std::optional<cluster::Entry> entry = co_await parts_.store.get(std::string(cluster::store_key::encryption));
+  if (!entry) co_return;
+  std::set<Generation> held;
+  for (const keys::KekRecord& record : records) held.insert(record.generation);
+  const auto strays = cluster::stray_keks(cluster::parse_encryption_state(entry->value), held);
+  if (!strays) co_return;
+  for (const Generation stray : *strays) {
+    co_await retire_kek(stray);
+    runtime::log(runtime::Severity::notice, "a KEK that the cluster let go while this node was away is destroyed",
+                 {{"generation", std::to_string(stray)}});
+  }
+  may_have_strays_ = false;
 }
 
 asio::awaitable<std::vector<keys::RecoveryBlob>> LocalMember::recovery_blobs() {

@@ -57,11 +57,14 @@ class LocalMember final : public cluster::Member {
   asio::awaitable<void> follow_choice();  // the protection that the store says, for the keyrings and the node's file
   asio::awaitable<ProofAtStart::Outcome> prove_kept_keys() { return proof_.run(); }
 
+  // After this node was away: destroys the KEKs that the cluster let go while it was no member. errc::wrong_state while
+  // one is needed by a volume here.
+  asio::awaitable<void> destroy_stray_keks();
+
   // Every retained blob: from the store, or from the files when it does not answer.
   asio::awaitable<std::vector<keys::RecoveryBlob>> recovery_blobs();
 
  private:
-  asio::awaitable<std::optional<cluster::MemberEntry>> own_entry();  // of the membership document
   asio::awaitable<void> adopt(keys::Protection protection, keys::Approvals approvals);
   std::filesystem::path recovery_file(cluster::Generation generation) const;
 
@@ -70,6 +73,7 @@ class LocalMember final : public cluster::Member {
   using Generations = std::set<cluster::Generation>;
   const std::shared_ptr<Generations> in_the_making_ = std::make_shared<Generations>();  // outlives who makes one
   ProofAtStart proof_{parts_.store, parts_.keys};
+  bool may_have_strays_ = true;  // since a document was adopted, or the start
 };
 
 }  // namespace volcrypt

@@ -1,6 +1,7 @@
 // See peer_port.hpp.
 #include "agent/peer_port.hpp"
 
+#include "agent/cluster/kek_upkeep.hpp"
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/cluster/state.hpp"
 #include "agent/keys/tls_key.hpp"
@@ -105,13 +106,13 @@ asio::awaitable<void> PeerPort::bring(cluster::MemberEntry to, keys::Generation 
 asio::awaitable<void> PeerPort::fetch_missing_keks() {
   const cluster::EncryptionState now = co_await state();
   if (!now.protection || now.current == 0 || !roster_ || roster_->membership().members.size() < 2) co_return;
-  std::set<keys::Generation> needed = now.previous;
-  needed.insert(now.current);
+  std::set<keys::Generation> needed = cluster::missing_keks(now, {});
   if (needed == held_) co_return;
   const auto look = [](keys::KekStore& store) { return store.held(); };
-  const auto held = co_await parts_.keys.of(*now.protection).with("look for KEKs", look);
-  std::set<keys::Generation> missing = needed;
-  for (const keys::KekRecord& record : held) missing.erase(record.generation);
+  const auto records = co_await parts_.keys.of(*now.protection).with("look for KEKs", look);
+  std::set<keys::Generation> held;
+  for (const keys::KekRecord& record : records) held.insert(record.generation);
+  const std::set<keys::Generation> missing = cluster::missing_keks(now, held);
   // The newest first: new volumes need it; what volumes that are away need may have to wait.
   std::optional<Error> failure;
   for (auto generation = missing.rbegin(); generation != missing.rend(); ++generation) {

@@ -13,30 +13,11 @@ namespace volcrypt::cluster {
 
 namespace {
 
-Transaction replacing(const std::string& key, std::string value, Revision before) {
-  Transaction transaction;
-  transaction.when.push_back({key, before});
-  transaction.then.emplace_back(Put{key, std::move(value)});
-  return transaction;
-}
-
-Transaction removing(const Entry& entry) {
-  Transaction transaction;
-  transaction.when.push_back({entry.key, entry.modified});
-  transaction.then.emplace_back(Delete{entry.key});
-  return transaction;
-}
-
 std::string why_no_abort(const EncryptionState& state) {
   if (state.phase == EncryptionPhase::Disabled) return "Cluster encryption is not enabled: there is none.";
   if (state.phase == EncryptionPhase::Enabling) return "Encryption is being enabled; what fails there is taken back.";
   return "Generation " + std::to_string(state.current) +
          " is current already, and volumes are being rewrapped to it: let it finish, then rotate again if it shall go.";
-}
-
-asio::awaitable<bool> told(Member& member, SignedMembership document) {
-  co_await member.adopt_membership(document);
-  co_return true;
 }
 
 std::string all_failures(const std::vector<EnableCheck>& checks) {
@@ -135,94 +116,6 @@ asio::awaitable<void> ClusterService::stand_by() {
   const auto encryption = co_await state->driver->load();
   co_await state->pin.see_generation(encryption.highest_used);
   co_await state->driver->stand_by();
-}
-
-// ---- membership ----
-
-asio::awaitable<void> ClusterService::State::put(std::string key, std::string value, Revision before) {
-  const auto committed = co_await store.commit(replacing(key, std::move(value), before));
-  if (!committed) throw Error(errc::conflict, {"write", "the store's key " + key, "Try again."});
-}
-
-asio::awaitable<void> ClusterService::State::adopt(SignedMembership signed_document) {
-  co_await self.adopt_membership(signed_document);
-  co_await members->reload();
-  not_adopted.clear();
-}
-
-asio::awaitable<void> ClusterService::State::tell_others(SignedMembership signed_document) {
-  std::vector<MemberPtr> others(members->all().begin() + 1, members->all().end());
-  Poll<bool>::Question tell = [document = std::move(signed_document)](Member& member) {
-    return told(member, document);
-  };
-  co_await Poll<bool>::take(std::move(others), std::move(tell));
-}
-
-asio::awaitable<void> ClusterService::init(SignedMembership membership) {
-  auto& state = *state_;
-  const auto opened = open_membership(membership, nullptr);
-  const auto pinned = co_await state.pin.read();
-  const auto entry = co_await state.stored(store_key::membership);
-  const auto value = to_json(membership);
-  // The document counts: the same one may have been signed twice.
-  const bool repeated = entry && parse_signed_membership(entry->value).document == membership.document;
-  if ((entry && !repeated) || (pinned && pinned->newest.document != membership.document)) {
-    throw Error(errc::wrong_state, {"make", "cluster " + volcrypt::quoted(opened.cluster_name),
-                                    "This node belongs to a cluster already."});
-  }
-  const auto is_self = [&](const MemberEntry& member) { return member.node == state.self.id(); };
-  if (std::none_of(opened.members.begin(), opened.members.end(), is_self)) {
-    throw Error(errc::invalid_argument,
-                {"make", "cluster " + volcrypt::quoted(opened.cluster_name), "This node is not among its members."});
-  }
-  if (!repeated) co_await state.put(std::string(store_key::membership), value, 0);
-  std::exception_ptr failure;
-  try {
-    co_await state.adopt(membership);
-  } catch (const std::exception&) {
-    failure = std::current_exception();
-  }
-  if (failure && repeated) std::rethrow_exception(failure);
-  if (failure) {
-    // Where the pin stands in spite of it the cluster exists, and the next verb or start does the rest: without its
-    // document this node would belong to a cluster that nobody knows. Otherwise nothing depends on the document yet.
-    const auto stands = co_await state.pin.read();
-    const auto stored = co_await state.stored(store_key::membership);
-    if (!stands && stored && stored->value == value) {
-      co_await state.store.commit(removing(*stored));
-    }
-    std::rethrow_exception(failure);
-  }
-  co_await state.ready();
-}
-
-asio::awaitable<void> ClusterService::update_membership(SignedMembership membership) {
-  auto& state = *state_;
-  co_await state.ready();
-  const auto entry = co_await state.stored(store_key::membership);
-  if (!entry) throw Error(errc::store_damaged, {"read", "the membership document", "It vanished from the store."});
-  const auto present_document = parse_signed_membership(entry->value);
-  const auto pinned = co_await state.pin.read();
-  const auto present = open_membership(present_document, pinned ? &pinned->pin : nullptr);
-  const Pin pin{present.cluster, present.authority_public, present.version};
-  const auto opened = open_membership(membership, &pin);
-  const bool repeated = membership.document == present_document.document;
-  if (!repeated && opened.version == present.version) {
-    throw Error(errc::too_old, {"accept", "another membership document of version " + std::to_string(opened.version),
-                                "Fetch the present one, change it and sign it again."});
-  }
-  if (!repeated) co_await state.put(entry->key, to_json(membership), entry->modified);
-  co_await state.adopt(membership);
-  co_await state.tell_others(std::move(membership));
-}
-
-asio::awaitable<std::optional<SignedMembership>> ClusterService::membership() {
-  const auto entry = co_await state_->stored(store_key::membership);
-  if (!entry) co_return std::nullopt;
-  auto document = parse_signed_membership(entry->value);
-  const auto pinned = co_await state_->pin.read();
-  if (pinned) open_membership(document, &pinned->pin);  // nobody shall change and sign an old one
-  co_return document;
 }
 
 // ---- enable ----

@@ -37,6 +37,7 @@ void node_proves_the_keys_it_claims(const KekNodeMaker& maker) {
       (c.store->answer(question.challenge()).statement.empty() == (c.store->protection() == Protection::software)));
 }
 
+// FAILURES.md F: kairos#4828.
 void proof_for_another_question_node_or_key_is_refused(const KekNodeMaker& maker) {
   Cluster c(maker), other(maker);
   const JoinQuestion first(c.identity, c.request()), second(c.identity, c.request());

@@ -2,6 +2,7 @@
 #define BOOST_TEST_DYN_LINK
 #include <boost/test/unit_test.hpp>
 
+#include "agent/cluster/kek_upkeep.hpp"
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/cluster/state.hpp"
 #include "dmtarget/error.hpp"
@@ -140,4 +141,24 @@ BOOST_AUTO_TEST_CASE(the_stores_keys_are_formed_in_one_place) {
   BOOST_TEST(store_key::recovery(12) == "recovery/12");
   BOOST_TEST(store_key::volume("data1") == "volume/data1");
   BOOST_TEST(store_key::header(Uuid::parse(uuid_a)) == "header/" + uuid_a);
+}
+
+BOOST_AUTO_TEST_CASE(a_node_that_was_away_lacks_what_is_in_use_and_lets_go_what_is_not) {
+  using Numbers = std::set<Generation>;
+  EncryptionState state;
+  state.feature_flag = true;
+  state.phase = EncryptionPhase::Enabled;
+  state.protection = keys::Protection::software;
+  state.current = 5;
+  state.previous = {2};
+  state.retiring = {3};
+  state.distributing = 7;
+  state.highest_used = 7;
+  BOOST_TEST((missing_keks(state, {1, 2}) == Numbers{5}));
+  BOOST_TEST((missing_keks(state, {2, 5}).empty()));
+  BOOST_TEST((stray_keks(state, {1, 2, 3, 4, 5, 6, 7}) == Numbers{1, 4, 6}));
+  BOOST_TEST((stray_keks(state, {1, 5, 8}) == Numbers{1}));  // 8: an old copy of the store speaks
+  BOOST_TEST(!stray_keks(state, {1, 2}));                    // what is current is not here yet
+  state.phase = EncryptionPhase::Enabling;
+  BOOST_TEST(!stray_keks(state, {1, 5}));
 }
