@@ -90,7 +90,8 @@ struct Agent::Parts {
               [this] { return member.id(); }, member, [this] { return member.follow_choice(); },
               [this](cluster::JoinRequest request, http::Fingerprint key) {
                 return admission.requested(std::move(request), key);
-              }}),
+              },
+              [this](Uuid volume) { return volumes.holds(volume); }}),
         member({store_home.store(), keys, pin, node_file, files, volumes, config.state_directory / "recovery",
                 config.firmware, [this](const cluster::Membership& membership) { port.know(membership); },
                 [this](cluster::MemberEntry entry) { return port.unreachable(std::move(entry)); }},
@@ -108,6 +109,7 @@ struct Agent::Parts {
                   [this] { start_attach_missing(); }}),
         control(loop.get_executor(), services, config.socket,
                 config.socket_group.empty() ? std::nullopt : control::group_id(config.socket_group)) {
+    volumes.ask_through(port);
     volumes.when_caught_up([this] {
       runtime::spawn(loop.get_executor(), "look again at old generations", cluster.reconsider_retirement());
     });

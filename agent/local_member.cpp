@@ -28,7 +28,8 @@ constexpr const char* made_without_tpm =
     "directory aside, start it, and run `volcryptctl cluster init`.";
 constexpr const char* joined_without_tpm =
     "This node joined without its TPM (`cluster join --without-tpm`). Enable encryption with --protection software; or "
-    "take this node out (`volcryptctl node remove NAME`), stop its volcryptd, move its state directory aside, start "
+    "take this node out (`volcryptctl node remove NAME --authority-file FILE`), stop its volcryptd, move its state "
+    "directory aside, start "
     "it, "
     "and let it join again with its TPM.";
 

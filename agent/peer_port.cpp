@@ -32,7 +32,7 @@ PeerPort::PeerPort(Parts parts)
       duties_(parts_.self, [this] { return state(); }),
       api_({[this] { return roster_; }, receiver_, duties_, parts_.node, VOLCRYPT_VERSION, parts_.took_over,
             [this](cluster::MemberEntry to, keys::Generation generation) { return bring(std::move(to), generation); },
-            parts_.wants_to_join}) {}
+            parts_.wants_to_join, parts_.holds}) {}
 
 const http::TlsIdentity& PeerPort::identity() const {
   if (!identity_) throw Error(*no_key_);
@@ -84,6 +84,36 @@ void PeerPort::listen() {
 
 void PeerPort::stop() {
   if (server_) server_->stop();
+}
+
+std::string PeerPort::name_of(const Uuid& node) const {
+  const cluster::MemberEntry* entry = roster_ ? roster_->by_node(node) : nullptr;
+  return entry == nullptr ? "" : entry->name;
+}
+
+// The store is trusted for order, not for who is a member: its document counts as the one that was adopted, or not.
+asio::awaitable<volumes::MembersNow> PeerPort::members() {
+  const auto entry = co_await parts_.store.get(std::string(cluster::store_key::membership));
+  const peer::CurrentRoster roster = roster_;
+  const auto stored = entry ? cluster::parse_membership(cluster::parse_signed_membership(entry->value).document).version
+                            : std::uint64_t{0};
+  if (!roster || stored != roster->membership().version)
+    throw Error(errc::wrong_state, {"find out", "who the cluster's members are now",
+                                    "The store has another membership document than this node has adopted: it does so "
+                                    "within seconds, unless it is no member any more."});
+  volumes::MembersNow now;
+  now.revision = entry->modified;
+  for (const cluster::MemberEntry& member : roster->membership().members) now.names.emplace(member.node, member.name);
+  co_return now;
+}
+
+asio::awaitable<volumes::Holding> PeerPort::ask(Uuid node, Uuid volume) {
+  const peer::CurrentRoster roster = roster_;
+  const cluster::MemberEntry* entry = roster ? roster->by_node(node) : nullptr;
+  if (entry == nullptr)
+    throw Error(errc::wrong_state, {"ask", "the node " + node.str(), "It is no member of the cluster any more."});
+  const peer::Client client(identity(), roster->reach(*entry));
+  co_return co_await client.holds(volume);
 }
 
 asio::awaitable<void> PeerPort::ask_to_join(peer::Address address, http::Fingerprint key,

@@ -17,13 +17,14 @@
 #include "agent/peer/address.hpp"
 #include "agent/peer/api.hpp"
 #include "agent/peer/duties.hpp"
+#include "agent/volumes/other_nodes.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt {
 
 namespace asio = boost::asio;
 
-class PeerPort {
+class PeerPort final : public volumes::OtherNodes {
  public:
   struct Parts {
     asio::any_io_executor executor;
@@ -36,6 +37,7 @@ class PeerPort {
     // The cluster's choice of protection may be new: this node has its first KEK from another.
     std::function<asio::awaitable<void>()> took_over;
     std::function<asio::awaitable<void>(cluster::JoinRequest, http::Fingerprint)> wants_to_join;
+    std::function<asio::awaitable<volumes::Holding>(Uuid)> holds;  // does this node hold that volume?
   };
 
   // Blocks: opens or makes the TLS key. A key that cannot be had is no reason not to run: volumes attach without it.
@@ -52,6 +54,10 @@ class PeerPort {
   // Binds; idempotent, and without addresses nothing. Throws Error with errno that names the address.
   void listen();
   void stop();
+  // What the volumes ask of the others.
+  std::string name_of(const Uuid& node) const override;
+  asio::awaitable<volumes::MembersNow> members() override;
+  asio::awaitable<volumes::Holding> ask(Uuid node, Uuid volume) override;
   // Asks a member who it is. Throws as peer::Client::hello, or errc::peer_refused when another node or cluster answers.
   asio::awaitable<peer::Hello> hello(cluster::MemberEntry member) const;
   // At a newcomer: asks the member at `address` that proves `key`. Throws as peer::Client.

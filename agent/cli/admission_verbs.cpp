@@ -170,8 +170,8 @@ cluster::JoinToken read_token(const std::string& file) {
   return cluster::parse_join_token(text);
 }
 
-// Nobody attaches or rewraps the volumes of a node that is gone; their KEK generation stays for as long as they are
-// in the catalogue.
+// Nobody attaches or rewraps the volumes of a node that is gone, until they are taken over; their KEK generation stays
+// for as long as they are in the catalogue.
 void refuse_orphans(Session& session, const cluster::MemberEntry& member, const MemberOptions& options) {
   if (options.leave_volumes) return;
   std::string owned;
@@ -181,10 +181,12 @@ void refuse_orphans(Session& session, const cluster::MemberEntry& member, const 
       owned += (owned.empty() ? "" : ", ") + printable(text_at(volume, {"name"}));
   }
   if (owned.empty()) return;
-  throw Failure(ExitStatus::refused,
-                "cannot remove the node " + options.name + ": it owns the volumes " + owned +
-                    ". Delete or forget them there; or say --leave-volumes: then they stay in the catalogue, nobody "
-                    "attaches them, and the KEK generation that they need is kept.");
+  throw Failure(
+      ExitStatus::refused,
+      "cannot remove the node " + options.name + ": it owns the volumes " + owned +
+          ". Delete or forget them there, or attach them on other nodes; or say --leave-volumes: then they stay "
+          "in the catalogue, with the KEK generation that they need, until each is taken over with "
+          "`volcryptctl attach NAME --take-over` or given up with `volcryptctl forget volume NAME`.");
 }
 
 void wait_until_decided(Session& session, const Uuid& node) {

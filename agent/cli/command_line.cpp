@@ -22,6 +22,7 @@ struct Options {
   InitOptions init;
   EnableOptions enable;
   CreateOptions create;
+  AttachOptions attach;
   RotateOptions rotate;
   StoreOptions store;
   ApproveOptions approve;
@@ -230,13 +231,17 @@ class Tree {
         verb(app_, "attach",
              "Make /dev/mapper/NAME of a volume, of what is on a device, or of a volume from exactly that device",
              "volcryptctl attach data1\n  volcryptctl attach --device /dev/sdb", [&o](Session& session) {
-               if (o.name.empty() && o.device.empty()) {
+               if (o.attach.name.empty() && o.attach.device.empty()) {
                  throw Failure(ExitStatus::usage, "cannot attach: give a volume's NAME, or --device.");
                }
-               return attach(session, given(o.name), given(o.device));
+               return attach(session, o.attach);
              });
-    attaching.add_option("NAME", o.name, "The volume's name");
-    attaching.add_option("--device", o.device, "The device that carries it");
+    auto* attached = attaching.add_option("NAME", o.attach.name, "The volume's name");
+    attaching.add_option("--device", o.attach.device, "The device that carries it");
+    attaching
+        .add_flag("--take-over", o.attach.take_over,
+                  "Although it is another node's, which does not answer or was removed")
+        ->needs(attached);
     auto& detaching = verb(app_, "detach", "Remove /dev/mapper/NAME; refused while it is in use",
                            "volcryptctl detach data1", [&o](Session& session) { return detach(session, o.name); });
     name_of(detaching);

@@ -66,6 +66,10 @@ struct CreateOptions {
   bool erase_existing_data = false;
   bool allow_discards = false;
 };
+struct AttachOptions {
+  std::string name, device;  // one of them may be empty
+  bool take_over = false;
+};
 enum class Rotating { begin, abort };
 struct RotateOptions {
   Rotating what = Rotating::begin;

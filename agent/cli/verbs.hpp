@@ -37,7 +37,7 @@ ExitStatus get_volume(Session& session, const std::string& name);
 ExitStatus create_volume(Session& session, const CreateOptions& options);
 ExitStatus delete_volume(Session& session, const std::string& name, Confirmation confirmation);
 ExitStatus forget_volume(Session& session, const std::string& name, Confirmation confirmation);
-ExitStatus attach(Session& session, const std::optional<std::string>& name, const std::optional<std::string>& device);
+ExitStatus attach(Session& session, const AttachOptions& options);
 ExitStatus detach(Session& session, const std::string& name);
 ExitStatus header_backup(Session& session, const std::string& name, const std::string& output);
 ExitStatus header_restore(Session& session, const std::string& name, const std::string& device,

@@ -52,8 +52,8 @@ _volcryptctl() {
         "forget") next="volume" ;;
         "forget volume") next=$(_volcryptctl_names); options="--yes $options" ;;
         "forget volume "*) options="--yes $options" ;;
-        "attach") next=$(_volcryptctl_names); options="--device $options" ;;
-        "attach "*) options="--device $options" ;;
+        "attach") next=$(_volcryptctl_names); options="--device --take-over $options" ;;
+        "attach "*) options="--device --take-over $options" ;;
         "detach") next=$(_volcryptctl_names) ;;
         "header") next="backup restore" ;;
         "header backup") next=$(_volcryptctl_names) ;;

@@ -34,11 +34,12 @@ std::string failure_of(const json::value& volume) {
 }
 
 std::string table_of(const json::array& volumes) {
-  Table table({{"NAME"}, {"STATE"}, {"KEK", Align::right}, {"SIZE", Align::right}, {"DEVICE"}, {"MAPPING"}});
+  Table table({{"NAME"}, {"STATE"}, {"KEK", Align::right}, {"SIZE", Align::right}, {"DEVICE"}, {"MAPPING"}, {"OWNER"}});
   std::string failures;
   for (const auto& volume : volumes) {
     table.add({text_at(volume, {"name"}), text_at(volume, {"state"}), text_at(volume, {"kekGeneration"}),
-               size_of(volume), text_at(volume, {"device"}), text_at(volume, {"mapping"})});
+               size_of(volume), text_at(volume, {"device"}), text_at(volume, {"mapping"}),
+               text_at(volume, {"ownerName"})});
     if (const auto failure = failure_of(volume); !failure.empty()) {
       failures += printable(text_at(volume, {"name"}) + ": " + failure) + "\n";
     }
@@ -57,7 +58,7 @@ std::string details_of(const json::value& volume) {
   listing.add("Mapping", text_at(volume, {"mapping"}));
   listing.add("Size", size_of(volume));
   listing.add("KEK generation", text_at(volume, {"kekGeneration"}));
-  listing.add("Owner", text_at(volume, {"owner"}));
+  listing.add("Owner", text_at(volume, {"ownerName"}) + " (" + text_at(volume, {"owner"}) + ")");
   listing.add("Group", text_at(volume, {"group"}));
   if (const auto* description = find(volume, {"description"}); description && description->is_object()) {
     listing.add("Cipher", text_at(*description, {"cipher"}) + ", " + text_at(*description, {"keyBytes"}) + " byte key");
@@ -167,10 +168,12 @@ ExitStatus forget_volume(Session& session, const std::string& name, Confirmation
   return ExitStatus::done;
 }
 
-ExitStatus attach(Session& session, const std::optional<std::string>& name, const std::optional<std::string>& device) {
+ExitStatus attach(Session& session, const AttachOptions& options) {
   json::object body;
-  if (device) body.emplace("device", device_path(*device));
-  const auto outcome = session.agent.post(name ? path_of(*name) + "/attach" : "/v1/devices/attach", body);
+  if (!options.device.empty()) body.emplace("device", device_path(options.device));
+  if (options.take_over) body.emplace("takeOver", true);
+  const auto outcome =
+      session.agent.post(options.name.empty() ? "/v1/devices/attach" : path_of(options.name) + "/attach", body);
   session.show(outcome, told(outcome, "attached as " + text_at(outcome, {"volume", "mapping"})));
   return ExitStatus::done;
 }

@@ -20,6 +20,8 @@ inline constexpr std::string_view move = "move";  // store_move.cpp: this store 
 inline constexpr std::string_view generations = "generation/";
 inline constexpr std::string_view recoveries = "recovery/";
 inline constexpr std::string_view volumes = "volume/";
+// agent/volumes: what a create or delete is about to do (intent.hpp).
+inline constexpr std::string_view intents = "intent/";
 inline constexpr std::string_view headers = "header/";
 inline constexpr std::string_view tokens = "token/";
 inline constexpr std::string_view pending_nodes = "pending/";
@@ -30,6 +32,7 @@ inline std::string generation(keys::Generation number) { return std::string(gene
 inline std::string recovery(keys::Generation number) { return std::string(recoveries) + std::to_string(number); }
 // The volume's owner: a VolumeRecord, and the backup of its header in base64.
 inline std::string volume(std::string_view name) { return std::string(volumes).append(name); }
+inline std::string intent(std::string_view name) { return std::string(intents).append(name); }
 inline std::string header(const Uuid& volume) { return std::string(headers) + volume.str(); }
 // Of a node that wants to join, and of the token that lets it ask: see admission.hpp.
 inline std::string token(const Uuid& id) { return std::string(tokens) + id.str(); }

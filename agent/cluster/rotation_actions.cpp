@@ -1,10 +1,33 @@
 // What RotationDriver does for each action that the machine asks for, and how it tells one that fails. When and
 // how often is in rotation_driver.cpp, under whose lease in rotation_lease.cpp.
+#include "agent/cluster/intent.hpp"
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/cluster/rotation_driver.hpp"
 #include "dmtarget/error.hpp"
 
 namespace volcrypt::cluster {
+
+namespace {
+
+// The volume of a catalogue entry. One that cannot be read, or is another's, may need any generation.
+VolumeRecord record_in(const Entry& entry, std::string_view prefix) {
+  const std::string name = entry.key.substr(prefix.size());
+  std::string cause = "It is another volume's.";
+  try {
+    VolumeRecord record =
+        prefix == store_key::intents ? parse_intent(entry.value).record : parse_volume_record(entry.value);
+    if (record.name == name) return record;
+  } catch (const Error& error) {
+    cause = error.what();
+  }
+  throw Error(errc::store_damaged,
+              {"count what removed nodes left of volume", name,
+               "The catalogue's entry " + entry.key + " cannot be read: " + cause +
+                   " No KEK generation is retired until it is written anew with `volcryptctl attach " + name +
+                   " --device DEVICE`, or given up with `volcryptctl forget volume " + name + "`."});
+}
+
+}  // namespace
 
 asio::awaitable<void> RotationDriver::act(action::CreateKek create) {
   // Pinned before the number can appear on any drive: a store rolled back to before it cannot give it out again.
@@ -44,11 +67,13 @@ asio::awaitable<void> RotationDriver::act(action::RewrapVolumes rewrap) {
 asio::awaitable<std::set<Generation>> RotationDriver::needed_by_orphans() {
   std::set<Generation> needed;
   const auto ids = members_->ids();
-  const auto entries = co_await store().list(std::string(store_key::volumes));
-  for (const auto& entry : entries) {
-    const auto volume = parse_volume_record(entry.value);
+  const auto volumes = co_await store().list(std::string(store_key::volumes));
+  const auto intents = co_await store().list(std::string(store_key::intents));
+  const auto count = [&](const VolumeRecord& volume) {
     if (!ids.contains(volume.owner)) needed.insert(volume.generation);
-  }
+  };
+  for (const auto& entry : volumes) count(record_in(entry, store_key::volumes));
+  for (const auto& entry : intents) count(record_in(entry, store_key::intents));
   co_return needed;
 }
 

@@ -178,6 +178,7 @@ json::object render(const volumes::VolumeView& volume) {
           {"kekGeneration", record.generation},
           {"bytes", record.bytes},
           {"owner", record.owner.str()},
+          {"ownerName", text_or_null(volume.owner_name)},
           {"group", record.group.str()},
           {"lastDevice", text_or_null(record.device_hint)},
           {"failure", std::move(failure)},

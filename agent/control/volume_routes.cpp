@@ -105,12 +105,13 @@ asio::awaitable<http::Response> Routes::attach_volume(http::Request request) {
   std::optional<std::string> device;
   if (body.has("device")) device = device_in(body);
   body.ignore("device");
+  const auto take_over = body.flag("takeOver", false) ? volumes::TakeOver::by_order : volumes::TakeOver::if_gone;
   body.finish();
   volumes::Outcome outcome;
   if (device) {
-    outcome = co_await services_.volumes().attach_from(name, *device);
+    outcome = co_await services_.volumes().attach_from(name, *device, take_over);
   } else {
-    outcome = co_await services_.volumes().attach(name);
+    outcome = co_await services_.volumes().attach(name, take_over);
   }
   co_return answer(render(outcome));
 }

@@ -45,6 +45,7 @@ Api::Api(Parts parts) : parts_(std::move(parts)) {
   add(http::Method::get, "/v1/census", &Api::census);
   add(http::Method::post, "/v1/retirements", &Api::retire);
   add(http::Method::post, "/v1/keks/wanted", &Api::bring);
+  add(http::Method::post, "/v1/volumes/held", &Api::held);
   add(http::Method::post, joins, &Api::join);
 }
 
@@ -140,6 +141,13 @@ asio::awaitable<http::Response> Api::bring(http::Request request) {
   runtime::log(runtime::Severity::notice, "KEK brought to a member that asked for it",
                {{"generation", std::to_string(wanted.generation)}, {"to", caller.member->name}});
   co_return answer("{}");
+}
+
+asio::awaitable<http::Response> Api::held(http::Request request) {
+  const VolumeQuestion asked = parse_volume_question(request.body);
+  VolumeAnswer holding;
+  holding.holding = co_await parts_.holds(asked.volume);
+  co_return answer(to_json(holding));
 }
 
 asio::awaitable<std::optional<JoinRefused>> Api::taken(http::Request request) {

@@ -37,6 +37,8 @@ class Api {
     std::function<asio::awaitable<void>(cluster::MemberEntry, cluster::Generation)> bring;
     // A stranger that proved this TLS key asks to become a member: the only request that strangers have.
     std::function<asio::awaitable<void>(cluster::JoinRequest, http::Fingerprint)> wants_to_join;
+    // Does this node hold the volume? From a fresh look; throws where there can be none.
+    std::function<asio::awaitable<volumes::Holding>(Uuid)> holds;
   };
 
   explicit Api(Parts parts);
@@ -68,6 +70,7 @@ class Api {
   asio::awaitable<http::Response> census(http::Request request);
   asio::awaitable<http::Response> retire(http::Request request);
   asio::awaitable<http::Response> bring(http::Request request);
+  asio::awaitable<http::Response> held(http::Request request);
   asio::awaitable<http::Response> join(http::Request request);
   asio::awaitable<std::optional<JoinRefused>> taken(http::Request request);
   asio::awaitable<http::Response> answer_to(http::Request request, std::string target, std::string from);

@@ -106,6 +106,12 @@ asio::awaitable<void> Client::want(Generation generation) const {
   (void)co_await tell("/v1/keks/wanted", to_json(WorkRequest{generation}));
 }
 
+asio::awaitable<volumes::Holding> Client::holds(Uuid volume) const {
+  http::TlsRequest question{http::Method::post, "/v1/volumes/held", to_json(VolumeQuestion{volume}), deadline_};
+  const std::string body = co_await ask(std::move(question));
+  co_return parse_volume_answer(body).holding;
+}
+
 asio::awaitable<void> Client::join(cluster::JoinRequest request) const {
   (void)co_await tell("/v1/joins", cluster::to_json(request));
 }

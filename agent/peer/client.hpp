@@ -37,6 +37,7 @@ class Client {
   asio::awaitable<Census> census() const;
   asio::awaitable<void> retire(Generation generation) const;
   asio::awaitable<void> want(Generation generation) const;  // that member brings it to this node, and has it proved
+  asio::awaitable<volumes::Holding> holds(Uuid volume) const;
   asio::awaitable<void> join(cluster::JoinRequest request) const;
 
  private:

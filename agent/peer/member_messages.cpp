@@ -1,7 +1,9 @@
 // See member_messages.hpp.
 #include "agent/peer/member_messages.hpp"
 
+#include <array>
 #include <boost/json/serialize.hpp>
+#include <utility>
 
 #include "agent/cluster/documents.hpp"
 #include "agent/peer/message_form.hpp"
@@ -22,7 +24,11 @@ const JsonDocument readiness_request_document = document("the question whether a
                    sentences_document = document("a member's warnings"),
                    work_document = document("what a member is to do with a KEK generation"),
                    rewrap_document = document("how far a member has rewrapped"),
-                   census_document = document("a member's census");
+                   census_document = document("a member's census"),
+                   question_document = document("the question who holds a volume"),
+                   answer_document = document("the answer who holds a volume");
+constexpr std::array<std::pair<volumes::Holding, std::string_view>, 3> holdings{
+    {{volumes::Holding::gone, "gone"}, {volumes::Holding::visible, "visible"}, {volumes::Holding::mapped, "mapped"}}};
 
 json::array sentences_of(const std::vector<std::string>& sentences) {
   json::array array;
@@ -148,6 +154,39 @@ Census parse_census(std::string_view text) {
     }
   };
   return parse_message<Census>(text, census_document, "volcrypt census", read);
+}
+
+std::string to_json(const VolumeQuestion& question) {
+  json::object object = keys::begin_document("volcrypt volume question");
+  object["volume"] = question.volume.str();
+  return json::serialize(object);
+}
+
+VolumeQuestion parse_volume_question(std::string_view text) {
+  return parse_message<VolumeQuestion>(
+      text, question_document, "volcrypt volume question",
+      [](MemberReader& members, VolumeQuestion& question) { question.volume = members.uuid("volume"); });
+}
+
+std::string to_json(const VolumeAnswer& answer) {
+  json::object object = keys::begin_document("volcrypt volume answer");
+  for (const auto& [holding, word] : holdings)
+    if (holding == answer.holding) object["holding"] = word;
+  return json::serialize(object);
+}
+
+// A word that is not known, a later release's perhaps, is never taken for "gone".
+VolumeAnswer parse_volume_answer(std::string_view text) {
+  const auto read = [](MemberReader& members, VolumeAnswer& answer) {
+    const std::string_view given = members.text("holding");
+    for (const auto& [holding, word] : holdings) {
+      if (given != word) continue;
+      answer.holding = holding;
+      return;
+    }
+    members.refuse("holding", "It is one of \"gone\", \"visible\" and \"mapped\".");
+  };
+  return parse_message<VolumeAnswer>(text, answer_document, "volcrypt volume answer", read);
 }
 
 }  // namespace volcrypt::peer

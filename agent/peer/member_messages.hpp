@@ -1,4 +1,4 @@
-// What a coordinator and a member say to each other about the member's work: readiness, rewrapping, census, retirement.
+// What members say to each other about their work: readiness, rewrapping, census, retirement, and who holds a volume.
 // As messages.hpp: strict, one spelling, nothing secret. Sentences are for people; a reader makes them printable and
 // short, whoever wrote them. Pure; any thread.
 #pragma once
@@ -10,6 +10,7 @@
 
 #include "agent/cluster/state.hpp"
 #include "agent/cluster/work.hpp"
+#include "agent/volumes/holding.hpp"
 
 namespace volcrypt::peer {
 
@@ -33,6 +34,12 @@ struct RewrapAnswer {  // of POST and GET /v1/rewraps
 struct Census {  // GET /v1/census
   std::set<Generation> needed;
 };
+struct VolumeQuestion {  // POST /v1/volumes/held: do you hold this one?
+  Uuid volume;
+};
+struct VolumeAnswer {
+  volumes::Holding holding = volumes::Holding::mapped;
+};
 
 std::string to_json(const ReadinessRequest& request);
 ReadinessRequest parse_readiness_request(std::string_view json);
@@ -46,6 +53,10 @@ std::string to_json(const RewrapAnswer& answer);
 RewrapAnswer parse_rewrap_answer(std::string_view json);
 std::string to_json(const Census& census);
 Census parse_census(std::string_view json);
+std::string to_json(const VolumeQuestion& question);
+VolumeQuestion parse_volume_question(std::string_view json);
+std::string to_json(const VolumeAnswer& answer);
+VolumeAnswer parse_volume_answer(std::string_view json);
 
 // Another node's words for a terminal or a journal: printable ASCII, at most longest_sentence characters.
 std::string printable(std::string text);

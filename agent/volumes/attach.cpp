@@ -26,7 +26,7 @@ cluster::VolumeRecord record_of(const Sighting& drive, const Uuid& owner) {
 
 }  // namespace
 
-asio::awaitable<Outcome> VolumeService::State::attach_drive(Sighting first, Order order) {
+asio::awaitable<Outcome> VolumeService::State::attach_drive(Sighting first, AttachWish wish) {
   // The name is not authenticated yet; it only says which volume's turn this is.
   const Locks::Held turn = co_await locks.lock(first.token.name);
   std::exception_ptr failure;
@@ -36,7 +36,7 @@ asio::awaitable<Outcome> VolumeService::State::attach_drive(Sighting first, Orde
     const Sighting drive = co_await look(first.device);  // it may have been rewrapped while we waited
     if (drive.token.name != first.token.name || drive.token.volume != first.token.volume)
       throw Error(errc::conflict, {"attach", first.device, "Another volume came there meanwhile: try again."});
-    changed = co_await attach_sighting(drive, order);
+    changed = co_await attach_sighting(drive, wish);
     note_success(drive.token.name);
     co_await detached_by_order.remove(drive.token.volume);
     if (changed == dm::Changed::yes)
@@ -60,30 +60,12 @@ asio::awaitable<Outcome> VolumeService::State::attach_drive(Sighting first, Orde
   co_return outcome;
 }
 
-asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting drive, Order order) {
+asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting drive, AttachWish wish) {
   // Until the catalogue knows it, or a scan sees it, only this tells a census that the generation is needed.
   const RetirementGate::Entered needed = co_await retirement.enter(drive.token.generation);
-  const Snapshot known = co_await catalogue.look();
-  AttachQuestion question;
-  question.cluster = node.cluster;
-  question.node = node.node;
-  question.mappings = co_await mappings();
-  std::vector<Candidate> others = co_await scan();
-  std::erase_if(others, [&](const Candidate& other) {
-    return other.number == drive.number || other.volume != drive.token.volume;
-  });
-  question.copies = co_await sight(std::move(others));
-  if (const auto* record = known.of(drive.token.volume)) question.record = *record;
-  if (const auto* namesake = known.named(drive.token.name);
-      namesake != nullptr && namesake->volume != drive.token.volume)
-    question.namesake = *namesake;
-  question.erased = known.erased.contains(drive.token.volume);
-  question.forgotten = known.forgotten.contains(drive.token.volume);
-  if (drive.token.cluster == node.cluster) question.held = co_await held();
-  question.order = order;
-  question.drive = drive;
-
-  const Decision decision = decide_attach(question);
+  const Handover::Attaching mark = co_await begin_attach(drive.token.volume);
+  const Judged judged = co_await judge(drive, wish);
+  const Decision& decision = judged.decision;
   if (decision.verdict == Verdict::refuse) throw refusal(decision, drive);
   dm::Changed changed = dm::Changed::no;
   if (decision.verdict == Verdict::already_attached) {
@@ -94,7 +76,7 @@ asio::awaitable<dm::Changed> VolumeService::State::attach_sighting(Sighting driv
     const auto do_attach = [drive, key](Devices& d) { return d.attach(drive.device, drive.token, *key); };
     changed = co_await on_device(drive.device, "map " + drive.device, map_deadline, do_attach);
   }
-  co_await catch_up(std::move(drive), known, order);
+  co_await catch_up(std::move(drive), judged.known, wish.order);
   co_return changed;
 }
 
@@ -104,6 +86,7 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
   try {
     const cluster::VolumeRecord seen = record_of(drive, node.node);
     const cluster::VolumeRecord* record = known.of(seen.volume);
+    if (record != nullptr && record->owner != node.node) co_return;  // a restored header: its owner sees to it
     cluster::VolumeRecord current = record != nullptr ? *record : seen;
     if (record == nullptr) {
       if (known.freshness == Freshness::last_known) co_return;
@@ -142,7 +125,8 @@ asio::awaitable<void> VolumeService::State::catch_up(Sighting drive, Snapshot kn
 asio::awaitable<void> VolumeService::State::attach_quietly(std::string device) {
   try {
     Sighting first = co_await look(device);
-    (void)co_await attach_drive(std::move(first), Order::automatic);
+    const AttachWish wish;
+    (void)co_await attach_drive(std::move(first), wish);
     complaints.erase(device);
   } catch (const boost::system::system_error& error) {
     // Tried again every few seconds while some volume waits for a passing cause: only another answer is news.
@@ -204,7 +188,7 @@ asio::awaitable<void> VolumeService::State::fetch_key(std::pair<Generation, Uuid
   into = co_await unlocking.group_key(group.first, group.second);
 }
 
-asio::awaitable<Outcome> VolumeService::attach(std::string name) {
+asio::awaitable<Outcome> VolumeService::attach(std::string name, TakeOver take_over) {
   const cluster::VolumeRecord record = co_await state_->record_named(name);
   std::optional<Candidate> drive;
   std::optional<Error> failure;
@@ -217,6 +201,11 @@ asio::awaitable<Outcome> VolumeService::attach(std::string name) {
     state_->note_failure(name, *failure);
     throw *failure;
   }
+  if (!drive && record.owner != state_->node.node)
+    throw Error(errc::device_unreadable,
+                {"find the drive of volume", name,
+                 "Its owner is the node " + state_->name_of_owner(record.owner) +
+                     ": attach it there, or plug the drive in here. If it is here: name it with --device."});
   // udev may not know it yet (a drive that just came): its last place is a hint, what stands in its header decides.
   const std::string device = drive ? drive->device : record.device_hint;
   if (device.empty())
@@ -225,20 +214,23 @@ asio::awaitable<Outcome> VolumeService::attach(std::string name) {
   if (seen.token.volume != record.volume)
     throw Error(errc::device_unreadable,
                 {"find the drive of volume", name, device + " now carries another volume. Plug the drive in."});
-  co_return co_await state_->attach_drive(std::move(seen), Order::automatic);
+  const AttachWish wish{Order::automatic, take_over};
+  co_return co_await state_->attach_drive(std::move(seen), wish);
 }
 
-asio::awaitable<Outcome> VolumeService::attach_from(std::string name, std::string device) {
+asio::awaitable<Outcome> VolumeService::attach_from(std::string name, std::string device, TakeOver take_over) {
   Sighting seen = co_await state_->look(device);
   if (seen.token.name != name)
     throw Error(errc::invalid_argument,
                 {"attach " + name + " from", device, "It carries volume " + seen.token.name + "."});
-  co_return co_await state_->attach_drive(std::move(seen), Order::this_drive);
+  const AttachWish wish{Order::this_drive, take_over};
+  co_return co_await state_->attach_drive(std::move(seen), wish);
 }
 
 asio::awaitable<Outcome> VolumeService::attach_device(std::string device) {
   Sighting seen = co_await state_->look(device);
-  co_return co_await state_->attach_drive(std::move(seen), Order::automatic);
+  const AttachWish wish;
+  co_return co_await state_->attach_drive(std::move(seen), wish);
 }
 
 asio::awaitable<void> VolumeService::start() {

@@ -27,7 +27,7 @@ std::string header_restore(const std::string& name, const std::string& device) {
   return "`volcryptctl header restore " + name + " --device " + device + "`";
 }
 
-Decision about_owner(const AttachQuestion& q) {
+Decision about_cluster(const AttachQuestion& q) {
   if (q.cluster.is_nil())
     return refuse(errc::wrong_state, "this node belongs to no cluster yet", "Run `volcryptctl cluster init` first.");
   if (q.drive.token.cluster != q.cluster)
@@ -40,10 +40,50 @@ Decision about_owner(const AttachQuestion& q) {
     return refuse(errc::wrong_state, "volume " + q.drive.token.volume.str() + " was given up by `forget volume`",
                   "If it is wanted again: `volcryptctl attach " + q.drive.token.name + " --device " + q.drive.device +
                       "`. If the drive is to be used anew: wipefs --all it.");
-  if (q.record && q.record->owner != q.node)
-    return refuse(errc::wrong_state, "its owner is node " + q.record->owner.str(),
-                  "Detach it there first; a drive is attached by its owner alone.");
   return {Verdict::attach, {}, {}, {}};
+}
+
+std::string take_over_command(const AttachQuestion& q) {
+  return "`volcryptctl attach " + q.drive.token.name +
+         (q.order == Order::this_drive ? " --device " + q.drive.device : "") + " --take-over`";
+}
+
+// Another node's volume: its word decides, and where it has none, the administrator's. "I hold it" is never overruled.
+Decision about_other_owner(const AttachQuestion& q) {
+  const std::string& name = q.drive.token.name;
+  const std::string owner = "its owner is the node " + q.owner.name;
+  const Decision take_over{Verdict::take_over, {}, {}, {}};
+  switch (q.owner.word) {
+    case OwnerWord::unasked:
+      return {Verdict::ask_owner, {}, {}, {}};
+    case OwnerWord::gone:
+      return take_over;
+    case OwnerWord::unknown:
+      return refuse(errc::timed_out, owner + ", and a volume cannot change hands now",
+                    q.owner.cause + " Try again when that has passed.");
+    case OwnerWord::mapped:
+      return refuse(errc::wrong_state, owner + ", where it is attached",
+                    "Detach it there with `volcryptctl detach " + name +
+                        "`, pull the drive there and say it again here. A drive that both nodes see is used by its "
+                        "owner alone.");
+    case OwnerWord::visible:
+      return refuse(errc::wrong_state, owner + ", where its drive is, too",
+                    "Attach it there, or pull the drive there and say it again here. A drive that both nodes see is "
+                    "used by its owner alone.");
+    case OwnerWord::silent:
+      if (q.take_over == TakeOver::by_order) return take_over;
+      return refuse(errc::timed_out, owner + ", which does not say whether it is gone there",
+                    q.owner.cause +
+                        " Only if that node is down, or does certainly not use the drive any more, decide "
+                        "for it: " +
+                        take_over_command(q) + ".");
+    case OwnerWord::no_member:
+      break;
+  }
+  if (q.take_over == TakeOver::by_order) return take_over;
+  return refuse(
+      errc::wrong_state, owner + ", which is no member of the cluster any more",
+      "If that server does certainly not use the drive any more, decide for it: " + take_over_command(q) + ".");
 }
 
 Decision about_identity(const AttachQuestion& q) {
@@ -108,15 +148,27 @@ const dm::Mapping* mapping_of(const std::vector<dm::Mapping>& mappings, const Uu
   return found == mappings.end() ? nullptr : &*found;
 }
 
+Uuid owner_of(const AttachQuestion& q) {
+  return q.record ? q.record->owner : q.half_made ? q.half_made->owner : q.node;
+}
+
 Decision decide_attach(const AttachQuestion& q) {
-  if (Decision owner = about_owner(q); owner.verdict == Verdict::refuse) return owner;
+  if (Decision owner = about_cluster(q); owner.verdict == Verdict::refuse) return owner;
+  std::optional<Decision> theirs;
+  if (owner_of(q) != q.node) theirs = about_other_owner(q);
+  if (theirs && theirs->verdict == Verdict::refuse) return *theirs;
   // A live mapping of ours stays a fact even when its header on the drive went bad or old meanwhile.
-  if (std::optional<Decision> mapped = about_mappings(q)) return *mapped;
+  if (std::optional<Decision> mapped = about_mappings(q))
+    return theirs && mapped->verdict != Verdict::refuse ? *theirs : *mapped;
   if (Decision identity = about_identity(q); identity.verdict == Verdict::refuse) return identity;
   if (!q.copies.empty() && q.order == Order::automatic)
     return refuse(errc::duplicate_volume, "the same volume is also on " + paths(q.copies),
                   "Unplug the copy, or say which one counts: `volcryptctl attach " + q.drive.token.name + " --device " +
                       q.drive.device + "`.");
+  if (theirs) return *theirs;
+  if (q.promised && q.take_over != TakeOver::by_order)
+    return refuse(errc::timed_out, "another node was told that it is gone here, and may be taking it over",
+                  "It is tried again by itself, if that node leaves it; or say it again in a minute.");
   return {Verdict::attach, {}, {}, {}};
 }
 

@@ -1,4 +1,4 @@
-// Catalogue: transactions on the store and the local copy. See catalogue.hpp.
+// Catalogue: what is read, from the store or the local copy. See catalogue.hpp; what is changed: catalogue_changes.cpp.
 #include "agent/volumes/catalogue.hpp"
 
 #include <algorithm>
@@ -12,19 +12,10 @@ namespace volcrypt::volumes {
 
 namespace {
 
-using cluster::Compare;
-using cluster::Delete;
-using cluster::Put;
-using cluster::Revision;
+namespace store_key = cluster::store_key;
 
 constexpr std::chrono::seconds file_deadline{10};
 constexpr std::size_t copy_limit = 16 * 1024 * 1024;
-
-std::string volume_key(const std::string& name) { return "volume/" + name; }
-std::string intent_key(const std::string& name) { return "intent/" + name; }
-std::string erased_key(const Uuid& volume) { return "erased/" + volume.str(); }
-std::string forgotten_key(const Uuid& volume) { return "forgotten/" + volume.str(); }
-std::string header_key(const Uuid& volume) { return "header/" + volume.str(); }
 
 void check_name(const cluster::Entry& entry, std::string_view prefix, const std::string& name) {
   if (std::string_view(entry.key).substr(prefix.size()) != name)
@@ -128,7 +119,7 @@ asio::awaitable<EncryptionView> Catalogue::encryption() {
 }
 
 asio::awaitable<keys::KekRecord> Catalogue::kek_record(cluster::Generation generation) {
-  const std::optional<cluster::Entry> entry = co_await store_.get(cluster::store_key::generation(generation));
+  const std::optional<cluster::Entry> entry = co_await store_.get(store_key::generation(generation));
   const std::string object = "the record of KEK generation " + std::to_string(generation);
   if (entry) {
     keys::KekRecord record = cluster::parse_kek_record(entry->value);
@@ -143,13 +134,13 @@ asio::awaitable<keys::KekRecord> Catalogue::kek_record(cluster::Generation gener
 }
 
 asio::awaitable<std::optional<cluster::VolumeRecord>> Catalogue::record(std::string name) {
-  const std::optional<cluster::Entry> entry = co_await store_.get(volume_key(name));
+  const std::optional<cluster::Entry> entry = co_await store_.get(store_key::volume(name));
   if (!entry) co_return std::nullopt;
   co_return cluster::parse_volume_record(entry->value);
 }
 
 asio::awaitable<std::optional<Intent>> Catalogue::intent(std::string name) {
-  const std::optional<cluster::Entry> entry = co_await store_.get(intent_key(name));
+  const std::optional<cluster::Entry> entry = co_await store_.get(store_key::intent(name));
   if (!entry) co_return std::nullopt;
   co_return parse_intent(entry->value);
 }
@@ -164,87 +155,8 @@ asio::awaitable<PastOfName> Catalogue::past_of(std::string name) {
   co_return past;
 }
 
-asio::awaitable<void> Catalogue::commit(std::string what, std::string object, cluster::Transaction transaction) {
-  const boost::system::result<Revision> done = co_await store_.commit(std::move(transaction));
-  if (!done)
-    throw Error(done.error(),
-                {std::move(what), std::move(object), "Somebody else changed it meanwhile: look, then try again."});
-  co_await keep_copy(co_await look_in_store());
-}
-
-asio::awaitable<void> Catalogue::begin(Intent intent, Revision encryption) {
-  const std::string& name = intent.record.name;
-  cluster::Transaction transaction;
-  transaction.when = {{volume_key(name), 0}, {intent_key(name), 0}, {"encryption", encryption}};
-  transaction.then = {Put{intent_key(name), to_json(intent)}};
-  co_await commit("record the intent to create volume", name, std::move(transaction));
-}
-
-asio::awaitable<void> Catalogue::begin_erase(cluster::VolumeRecord record, std::string drive) {
-  cluster::Transaction transaction;
-  transaction.then = {Put{intent_key(record.name), to_json(Intent{Intention::erase, record, std::move(drive)})}};
-  co_await commit("record the intent to erase volume", record.name, std::move(transaction));
-}
-
-asio::awaitable<void> Catalogue::abandon(std::string name) {
-  cluster::Transaction transaction;
-  transaction.then = {Delete{intent_key(name)}};
-  co_await commit("take back the intent for volume", name, std::move(transaction));
-}
-
-asio::awaitable<void> Catalogue::created(cluster::VolumeRecord record, Bytes header, const Unreadable* replaces) {
-  const std::string key = volume_key(record.name);
-  cluster::Transaction transaction;
-  transaction.when = {{key, replaces != nullptr && replaces->key == key ? replaces->modified : 0}};
-  transaction.then = {Put{volume_key(record.name), cluster::to_json(record)},
-                      Put{header_key(record.volume), to_base64(header)}, Delete{intent_key(record.name)},
-                      Delete{forgotten_key(record.volume)}};
-  co_await commit("record volume", record.name, std::move(transaction));
-}
-
-asio::awaitable<void> Catalogue::changed(cluster::VolumeRecord record, Bytes header) {
-  cluster::Transaction transaction;
-  transaction.then = {Put{volume_key(record.name), cluster::to_json(record)},
-                      Put{header_key(record.volume), to_base64(header)}};
-  co_await commit("record the new header of volume", record.name, std::move(transaction));
-}
-
-asio::awaitable<void> Catalogue::moved(cluster::VolumeRecord record) {
-  cluster::Transaction transaction;
-  transaction.then = {Put{volume_key(record.name), cluster::to_json(record)}};
-  co_await commit("record the place of volume", record.name, std::move(transaction));
-}
-
-asio::awaitable<void> Catalogue::goes_back(cluster::VolumeRecord record, Revision encryption) {
-  cluster::Transaction transaction;
-  transaction.when = {{"encryption", encryption}};
-  transaction.then = {Put{volume_key(record.name), cluster::to_json(record)}};
-  co_await commit("record the older header of volume", record.name, std::move(transaction));
-}
-
-asio::awaitable<void> Catalogue::forgotten(cluster::VolumeRecord record) {
-  cluster::Transaction transaction;
-  transaction.then = {Delete{volume_key(record.name)}, Delete{header_key(record.volume)},
-                      Delete{intent_key(record.name)}, Put{forgotten_key(record.volume), record.name}};
-  co_await commit("forget volume", record.name, std::move(transaction));
-}
-
-asio::awaitable<void> Catalogue::forgotten(Unreadable entry) {
-  cluster::Transaction transaction;
-  transaction.when = {{entry.key, entry.modified}};
-  transaction.then = {Delete{entry.key}};
-  co_await commit("forget volume", entry.name(), std::move(transaction));
-}
-
-asio::awaitable<void> Catalogue::erased(cluster::VolumeRecord record) {
-  cluster::Transaction transaction;
-  transaction.then = {Delete{volume_key(record.name)}, Delete{header_key(record.volume)},
-                      Delete{intent_key(record.name)}, Put{erased_key(record.volume), record.name}};
-  co_await commit("record the end of volume", record.name, std::move(transaction));
-}
-
 asio::awaitable<std::optional<Bytes>> Catalogue::header_backup(Uuid volume) {
-  const std::optional<cluster::Entry> entry = co_await store_.get(header_key(volume));
+  const std::optional<cluster::Entry> entry = co_await store_.get(store_key::header(volume));
   if (!entry) co_return std::nullopt;
   co_return from_base64(entry->value);
 }

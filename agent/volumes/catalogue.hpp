@@ -48,23 +48,36 @@ class Catalogue {
 
   asio::awaitable<PastOfName> past_of(std::string name);  // from the store alone
 
-  // Each is one transaction. errc::conflict when somebody else changed what it stands on.
+  // Each is one transaction. errc::conflict when somebody else changed what it stands on, or when the volume became
+  // another node's than the record says: what a node writes late takes no volume back.
   asio::awaitable<void> begin(Intent intent, cluster::Revision encryption);  // name and intent must both be free
   asio::awaitable<void> begin_erase(cluster::VolumeRecord record, std::string drive);  // see Intent
-  asio::awaitable<void> abandon(std::string name);
+  asio::awaitable<void> abandon(cluster::VolumeRecord record);  // nothing, where the intent is not that one any more
   // Ends the intent, if there is one. `replaces`: an unreadable record of that name, which goes.
   asio::awaitable<void> created(cluster::VolumeRecord record, Bytes header, const Unreadable* replaces = nullptr);
   asio::awaitable<void> changed(cluster::VolumeRecord record, Bytes header);  // after a header write
   asio::awaitable<void> moved(cluster::VolumeRecord record);                  // hint and size alone are new
   // An older wrap is about to be put back: the record of its generation, under the encryption state that allows it.
   asio::awaitable<void> goes_back(cluster::VolumeRecord record, cluster::Revision encryption);
-  asio::awaitable<void> erased(cluster::VolumeRecord record);     // record and backup go, a tombstone stays
-  asio::awaitable<void> forgotten(cluster::VolumeRecord record);  // all goes but a mark, until `created`
+  asio::awaitable<void> erased(cluster::VolumeRecord record);  // record and backup go, a tombstone stays
+  // All goes but a mark, until `created`. `members`: of another node's volume, by this membership document.
+  asio::awaitable<void> forgotten(cluster::VolumeRecord record,
+                                  std::optional<cluster::Revision> members = std::nullopt);
   // Of an unreadable record the volume is unknown: its header backup stays, and no mark is left.
   asio::awaitable<void> forgotten(Unreadable entry);
+  // Record and intent, as far as there are any, are `to`'s from now on, no longer record.owner's.
+  asio::awaitable<void> taken_over(cluster::VolumeRecord record, Uuid to, cluster::Revision members);
   asio::awaitable<std::optional<Bytes>> header_backup(Uuid volume);
 
  private:
+  struct Standing {
+    std::optional<cluster::VolumeRecord> record;
+    std::optional<Intent> intent;
+    std::vector<cluster::Compare> unchanged;  // both as they were read
+  };
+  // What stands under the volume's name; errc::conflict unless all of it is that volume's and its owner's.
+  asio::awaitable<Standing> standing(cluster::VolumeRecord record);
+  asio::awaitable<cluster::Compare> standing_intent(cluster::VolumeRecord record, std::optional<Intent>& into);
   void tell(const std::vector<Unreadable>& unreadable);
   asio::awaitable<void> commit(std::string what, std::string object, cluster::Transaction transaction);
   asio::awaitable<Snapshot> look_in_store();

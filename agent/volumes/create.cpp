@@ -88,7 +88,8 @@ asio::awaitable<std::optional<Outcome>> resume(VolumeService::State& state, Crea
   const std::optional<cluster::VolumeRecord> record = co_await state.catalogue.record(request.name);
   if (!record || record->volume != intent->record.volume || seen->token.volume != record->volume)
     co_return std::nullopt;
-  (void)co_await state.attach_sighting(std::move(*seen), Order::automatic);
+  const AttachWish wish;
+  (void)co_await state.attach_sighting(std::move(*seen), wish);
   state.note_success(request.name);
   Outcome outcome;
   outcome.changed = dm::Changed::yes;
@@ -173,7 +174,7 @@ asio::awaitable<Outcome> VolumeService::create(CreateRequest request) {
   if (failure) {
     // Unknown outcomes keep the intent; whoever comes next looks at the drive.
     if (failure->code() != errc::unknown_outcome && failure->code() != errc::timed_out)
-      co_await state.catalogue.abandon(request.name);
+      co_await state.catalogue.abandon(made.record);
     throw *failure;
   }
   const Sighting seen = co_await state.look(request.device);

@@ -73,6 +73,11 @@ asio::awaitable<dm::Changed> VolumeService::erase(std::string name, std::optiona
     throw Error(errc::conflict, {"erase volume", name,
                                  "Another volume has that name by now, " + record.volume.str() +
                                      ". Look with `volcryptctl get volumes`, then try again."});
+  if (record.owner != state.node.node)
+    throw Error(errc::wrong_state,
+                {"erase volume", name,
+                 "Its owner is the node " + state.name_of_owner(record.owner) +
+                     ": say it there. If its drive is here: `volcryptctl attach " + name + "` takes it over first."});
   const std::vector<dm::Mapping> live = co_await state.mappings();
   // The drive is fixed while the mapping still says which one it is.
   const std::optional<Candidate> drive = co_await state.drive_of(record);
@@ -123,7 +128,7 @@ asio::awaitable<void> VolumeService::State::settle_erase(Intent intent) {
   try {
     const Sighting seen = co_await look(device);
     if (seen.token.volume == record.volume) {
-      co_await catalogue.abandon(record.name);
+      co_await catalogue.abandon(record);
       runtime::log(runtime::Severity::notice, "an interrupted delete had not begun on the drive; the volume is kept",
                    {{"volume", record.name}});
       co_return;

@@ -49,6 +49,21 @@ asio::awaitable<void> check_gone(VolumeService::State& state, cluster::VolumeRec
   co_await check_last_place(state, record);
 }
 
+// Of this node, or of one that was removed: that one is asked no more, and nobody else would ever give it up. The
+// revision of the membership document that says so.
+asio::awaitable<std::optional<cluster::Revision>> check_owner(VolumeService::State& state,
+                                                              cluster::VolumeRecord record) {
+  if (record.owner == state.node.node) co_return std::nullopt;
+  if (state.others == nullptr)
+    throw refuse(record.name, errc::wrong_state, "Its owner is the node " + record.owner.str() + ": say it there.");
+  const MembersNow members = co_await state.others->members();
+  const auto owner = members.names.find(record.owner);
+  if (owner != members.names.end())
+    throw refuse(record.name, errc::wrong_state,
+                 "Its owner is the node " + owner->second + ", a member of this cluster: say it there.");
+  co_return members.revision;
+}
+
 // The same where only the name is known.
 asio::awaitable<void> check_nowhere(VolumeService::State& state, std::string name) {
   const std::vector<dm::Mapping> live = co_await state.mappings();
@@ -89,10 +104,9 @@ asio::awaitable<dm::Changed> VolumeService::forget(std::string name) {
     throw Error(errc::no_such_volume, {"find volume", name, "`volcryptctl get volumes` lists those of this cluster."});
   }
   const cluster::VolumeRecord record = *found;
-  if (record.owner != state.node.node)
-    throw refuse(name, errc::wrong_state, "Its owner is node " + record.owner.str() + ": say it there.");
+  const std::optional<cluster::Revision> members = co_await check_owner(state, record);
   co_await check_gone(state, record);
-  co_await state.catalogue.forgotten(record);
+  co_await state.catalogue.forgotten(record, members);
   state.failures.erase(name);
   state.last_seen.erase(record.volume);
   co_await state.detached_by_order.remove(record.volume);

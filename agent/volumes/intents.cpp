@@ -48,7 +48,7 @@ asio::awaitable<void> VolumeService::State::settle_create(Intent intent) {
     if (!unfinished) throw;
   }
   if (!seen || seen->token.volume != record.volume) {
-    co_await catalogue.abandon(record.name);
+    co_await catalogue.abandon(record);
     runtime::log(runtime::Severity::notice, "an interrupted create left no volume and was taken back",
                  {{"volume", record.name}, {"device", record.device_hint}});
     co_return;

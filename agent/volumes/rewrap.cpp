@@ -102,7 +102,8 @@ asio::awaitable<void> VolumeService::State::begin_rewrap(cluster::VolumeRecord l
       }
       record = co_await catalogue.record(listed.name);
     }
-    if (!record || record->volume != listed.volume) {  // deleted meanwhile, or a create that left nothing
+    // Deleted meanwhile, a create that left nothing, or taken over by another node: then that one rewraps it.
+    if (!record || record->volume != listed.volume || record->owner != node.node) {
       ++progress.done;
       co_return;
     }
@@ -219,7 +220,11 @@ asio::awaitable<std::set<Generation>> VolumeService::census() {
     const cluster::VolumeRecord* record = known.of(drive.token.volume);
     const auto copies = std::count_if(drives.begin(), drives.end(),
                                       [&](const Sighting& other) { return other.token.volume == drive.token.volume; });
-    if (record == nullptr || (record->owner == state.node.node && copies == 1)) used.insert(drive.token.generation);
+    // Nobody but who sees its drive looks at the header of a removed node's volume.
+    const bool orphan = record != nullptr && record->owner != state.node.node && state.others != nullptr &&
+                        state.others->name_of(record->owner).empty();
+    if (record == nullptr || orphan || (record->owner == state.node.node && copies == 1))
+      used.insert(drive.token.generation);
   }
   co_return used;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/keys/dek_wrap.hpp"
+#include "agent/runtime/log.hpp"
 #include "agent/volumes/parallel.hpp"
 #include "dmtarget/name.hpp"
 
@@ -162,6 +163,28 @@ VolumeView view_of(const Unreadable& entry, const std::vector<dm::Mapping>& live
 
 }  // namespace
 
+std::string VolumeService::State::name_of_owner(const Uuid& owner) const {
+  const std::string name = others == nullptr ? "" : others->name_of(owner);
+  return name.empty() ? owner.str() : name;
+}
+
+// Attached here, and another node's: it was taken over by order while this node was down or cut off, or attached here
+// by the last known copy. Nobody's data is pulled from under them, but somebody must look.
+void VolumeService::State::tell_elsewhere(VolumeView& view, Freshness freshness) {
+  const cluster::VolumeRecord& record = view.record;
+  if (view.condition != Condition::attached || freshness == Freshness::last_known) {
+    told_elsewhere.erase(record.volume);
+    return;
+  }
+  view.failure_kind = errc_name(make_error_code(errc::wrong_state));
+  view.failure = "it is attached here, but its owner is the node " + name_of_owner(record.owner) +
+                 " now: if both use the drive, its data is at risk. Detach it here: `volcryptctl detach " +
+                 record.name + "`.";
+  if (told_elsewhere.insert(record.volume).second)
+    runtime::log(runtime::Severity::error, "a volume of another node is attached here",
+                 {{"volume", record.name}, {"cause", view.failure}});
+}
+
 asio::awaitable<std::vector<VolumeView>> VolumeService::State::views() {
   const Snapshot known = co_await catalogue.look();
   std::optional<Failure> blind;
@@ -191,6 +214,8 @@ asio::awaitable<std::vector<VolumeView>> VolumeService::State::views() {
     }
     if (const auto seen = last_seen.find(record.volume); seen != last_seen.end())
       view.description = seen->second.token.description;
+    if (others != nullptr) view.owner_name = others->name_of(record.owner);
+    if (record.owner != node.node) tell_elsewhere(view, known.freshness);
     ++counts[{view.condition, record.generation}];
     all.push_back(std::move(view));
   }

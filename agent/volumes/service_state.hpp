@@ -7,6 +7,7 @@
 #include "agent/volumes/attach_policy.hpp"
 #include "agent/volumes/catalogue.hpp"
 #include "agent/volumes/detached.hpp"
+#include "agent/volumes/handover.hpp"
 #include "agent/volumes/hanging.hpp"
 #include "agent/volumes/locks.hpp"
 #include "agent/volumes/retirement_gate.hpp"
@@ -19,6 +20,19 @@ namespace volcrypt::volumes {
 struct Failure {
   std::string kind, text;
   bool operator==(const Failure&) const = default;
+};
+
+// How an attach was asked for.
+struct AttachWish {
+  Order order = Order::automatic;
+  TakeOver take_over = TakeOver::if_gone;
+};
+
+// May the drive be attached, and by what knowledge?
+struct Judged {
+  Snapshot known;
+  AttachQuestion question;
+  Decision decision;
 };
 
 // A drive whose wrap is new on the drive but not yet in the catalogue. Holds the volume's lock.
@@ -69,13 +83,14 @@ struct VolumeService::State {
   asio::awaitable<GroupKey> key_to_wrap(Generation generation, Uuid group);
 
   asio::awaitable<std::vector<VolumeView>> views();
+  void tell_elsewhere(VolumeView& view, Freshness freshness);
   asio::awaitable<VolumeView> view(std::string name);
   asio::awaitable<cluster::VolumeRecord> record_named(std::string name);  // errc::no_such_volume
 
   // attach.cpp
   // `first` is the caller's look, whose volume it is to be; the drive is looked at again in the volume's turn.
-  asio::awaitable<Outcome> attach_drive(Sighting first, Order order);
-  asio::awaitable<dm::Changed> attach_sighting(Sighting drive, Order order);
+  asio::awaitable<Outcome> attach_drive(Sighting first, AttachWish wish);
+  asio::awaitable<dm::Changed> attach_sighting(Sighting drive, AttachWish wish);
   asio::awaitable<void> attach_quietly(std::string device);  // notes and logs the failure
   // A drive whose label is ours and whose header could not be read: fails visibly under the volume's name.
   asio::awaitable<void> attach_unread(Candidate drive, Snapshot known);
@@ -83,6 +98,16 @@ struct VolumeService::State {
   asio::awaitable<void> fetch_key(std::pair<Generation, Uuid> group, GroupKey& into);
   // Catalogue and wrap after an attach; never throws. By order an unreadable record is written anew from the drive.
   asio::awaitable<void> catch_up(Sighting drive, Snapshot known, Order order);
+
+  // take_over.cpp
+  // Asks the owner of record, and takes the volume over, if need be: never ask_owner or take_over.
+  asio::awaitable<Judged> judge(Sighting drive, AttachWish wish);
+  asio::awaitable<Judged> judge_now(Sighting drive, AttachWish wish);
+  asio::awaitable<AttachQuestion::Owner> word_of_owner(const Judged& judged, MembersNow& members);
+  asio::awaitable<void> take_over(const Judged& judged, cluster::Revision members,
+                                  std::chrono::steady_clock::time_point until);
+  asio::awaitable<Handover::Attaching> begin_attach(Uuid volume);
+  std::string name_of_owner(const Uuid& owner) const;  // its UUID where it has no name
 
   // header.cpp
   // A damaged copy of the header from the good one, and told; where that fails, that is told, and no more. `key` is the
@@ -132,12 +157,20 @@ struct VolumeService::State {
   Unlocking unlocking;
   Locks locks;
   RetirementGate retirement;
+  OtherNodes* others = nullptr;
+  Handover handover;
+  struct Silence {
+    std::chrono::steady_clock::time_point began;
+    std::string cause;
+  };
+  std::map<Uuid, Silence> silences;  // of nodes that did not answer, the last one
 
   std::map<std::string, Failure> failures;  // by volume name, until the next success
   std::map<Uuid, Sighting> last_seen;       // by volume, for views: no device is read for a list
   DetachedByOrder detached_by_order;
   std::map<std::string, Failure> complaints;  // by device, as the journal has them
   std::set<std::string> unrepaired;           // devices with a damaged copy that the journal knows of
+  std::set<Uuid> told_elsewhere;              // attached here and owned by another node, as the journal has it
   std::map<dev_t, DriveReport> reported;      // drives that are left alone, as the journal has it
   std::optional<std::chrono::steady_clock::time_point> quiet_since;
   cluster::RewrapProgress progress;

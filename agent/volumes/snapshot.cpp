@@ -82,26 +82,6 @@ const Intent* Snapshot::intent_named(std::string_view name) const {
   return found == intents.end() ? nullptr : &*found;
 }
 
-std::string to_json(const Intent& intent) {
-  if (intent.verb == Intention::create) return "create " + cluster::to_json(intent.record);
-  return "erase " + (intent.drive.empty() ? "" : intent.drive + ' ') + cluster::to_json(intent.record);
-}
-
-Intent parse_intent(std::string_view json) {
-  Intent intent;
-  if (take_prefix(json, "erase ")) {
-    intent.verb = Intention::erase;
-    if (const std::size_t end = json.find(' '); !json.starts_with('{') && end != std::string_view::npos) {
-      intent.drive = json.substr(0, end);
-      json.remove_prefix(end + 1);
-    }
-  } else if (!take_prefix(json, "create ")) {
-    throw Error(errc::store_damaged, {"read", "a volume intent", "It starts with neither create nor erase."});
-  }
-  intent.record = cluster::parse_volume_record(json);
-  return intent;
-}
-
 std::string to_local_copy(const Snapshot& snapshot) {
   std::string text(copy_head);
   text += '\n';

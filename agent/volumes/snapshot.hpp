@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/cluster/state.hpp"
+#include "agent/cluster/intent.hpp"
 #include "agent/cluster/store.hpp"
 #include "dmtarget/error.hpp"
 
@@ -14,14 +14,10 @@ namespace volcrypt::volumes {
 
 enum class Freshness { current, last_known };  // last_known: the store did not answer
 
-enum class Intention { create, erase };
-
-// A drive is about to be formatted or erased. One per volume name; key "intent/NAME".
-struct Intent {
-  Intention verb = Intention::create;
-  cluster::VolumeRecord record;
-  std::string drive{};  // of an erase: DriveFacts::identity of the drive on which it began; may be empty
-};
+using cluster::Intent;
+using cluster::Intention;
+using cluster::parse_intent;
+using cluster::to_json;
 
 // An entry of the store that cannot be read: damaged, or of a newer release. It hides itself alone; which generation
 // its volume needs is unknown, so it may be any.
@@ -54,7 +50,5 @@ struct Snapshot {
 // One line per entry and a checksum at the end; throws Error(errc::store_damaged) for anything else.
 std::string to_local_copy(const Snapshot& snapshot);
 Snapshot parse_local_copy(std::string_view text);
-std::string to_json(const Intent& intent);
-Intent parse_intent(std::string_view json);  // errc::store_damaged, errc::token_version
 
 }  // namespace volcrypt::volumes

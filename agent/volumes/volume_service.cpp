@@ -20,6 +20,8 @@ bool VolumeService::member_of_cluster() const { return !state_->node.cluster.is_
 
 void VolumeService::when_caught_up(std::function<void()> call) { state_->caught_up = std::move(call); }
 
+void VolumeService::ask_through(OtherNodes& others) { state_->others = &others; }
+
 asio::awaitable<std::vector<VolumeView>> VolumeService::list() { return state_->views(); }
 asio::awaitable<VolumeView> VolumeService::get(std::string name) { return state_->view(std::move(name)); }
 

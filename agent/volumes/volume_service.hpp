@@ -17,7 +17,9 @@
 #include "agent/cluster/store.hpp"
 #include "agent/keys/node_keys.hpp"
 #include "agent/runtime/worker.hpp"
+#include "agent/volumes/attach_policy.hpp"
 #include "agent/volumes/devices.hpp"
+#include "agent/volumes/other_nodes.hpp"
 #include "agent/volumes/retirement_gate.hpp"
 #include "dmtarget/volume.hpp"
 
@@ -31,6 +33,7 @@ enum class Condition { attached, detached, absent, failed, unknown };
 
 struct VolumeView {
   cluster::VolumeRecord record;
+  std::string owner_name;  // of record.owner; empty: no member that this node knows
   Condition condition = Condition::unknown;
   std::string device;        // path now, empty when absent
   std::string mapping;       // "/dev/mapper/NAME" when attached
@@ -69,6 +72,8 @@ struct LocalNode {
   std::string runtime_directory;  // /run/volcrypt: outlives the agent, not the machine's run
   // Above all deadlines of calls on devices; tests with drives that hang make it short.
   std::chrono::milliseconds longest_call = std::chrono::hours(1);
+  // How long a volume of which this node said that it is gone is not attached here; half of it is the other's to act.
+  std::chrono::milliseconds given_away = std::chrono::seconds(30);
 };
 
 class VolumeService {
@@ -82,13 +87,18 @@ class VolumeService {
   bool member_of_cluster() const;
   // Called after a volume that had been away was rewrapped, or given up: perhaps a previous generation can go now.
   void when_caught_up(std::function<void()> call);
+  // They must outlive this. Before, another node's volume is refused without a question.
+  void ask_through(OtherNodes& others);
 
   asio::awaitable<std::vector<VolumeView>> list();
   asio::awaitable<VolumeView> get(std::string name);
   asio::awaitable<Outcome> create(CreateRequest request);
-  asio::awaitable<Outcome> attach(std::string name);
+  // Another node's volume is taken over first, if its drive is here and the owner says that it is gone there; see
+  // TakeOver. errc::wrong_state: it holds it, or is no member any more; errc::timed_out: it does not answer;
+  // errc::conflict: a third node took it.
+  asio::awaitable<Outcome> attach(std::string name, TakeOver take_over = TakeOver::if_gone);
   // The operator says which drive it is: the way out when two drives carry the same volume (errc::duplicate_volume).
-  asio::awaitable<Outcome> attach_from(std::string name, std::string device);
+  asio::awaitable<Outcome> attach_from(std::string name, std::string device, TakeOver take_over = TakeOver::if_gone);
   // The udev and boot path. A device that is not ours, or of another cluster, is left alone with an Error that says
   // why.
   asio::awaitable<Outcome> attach_device(std::string device);
@@ -98,8 +108,12 @@ class VolumeService {
   asio::awaitable<dm::Changed> erase(std::string name, std::optional<Uuid> confirmed = std::nullopt);
   // Its drive is gone for good: record and header backups go, the drive is not touched. errc::wrong_state while it is
   // here or attached. If it returns, it is attached by attach_from alone, as long as its generation is held.
-  // Changed::no: a volume of that name was forgotten or erased before, and there is none now.
+  // Changed::no: a volume of that name was forgotten or erased before, and there is none now. Of another node's volume:
+  // only when that node is no member any more.
   asio::awaitable<dm::Changed> forget(std::string name);
+  // What another node is told that asks for a volume: from a fresh look at mappings and drives. Throws where it cannot
+  // be had. After `gone` the volume is not attached here for a while (LocalNode::given_away), but by order.
+  asio::awaitable<Holding> holds(Uuid volume);
   asio::awaitable<Bytes> header_backup(std::string name);
   // Refused before anything is written: a backup of another volume (errc::invalid_argument) or cluster, and one whose
   // generation is neither current nor previous (errc::wrong_generation).

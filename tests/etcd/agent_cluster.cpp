@@ -31,10 +31,14 @@ std::string kek_file(const std::string& state, std::int64_t generation) {
   return state + "/software/kek-" + std::to_string(generation);
 }
 
+bool holds_kek(const Daemon& daemon, std::int64_t generation) {
+  return std::filesystem::exists(kek_file(daemon.state_directory(), generation));
+}
+
 struct ThreeServers : ClusterOfDaemons {
   ThreeServers() : ClusterOfDaemons({"none", "none", "none"}) {}
   bool holds_kek(std::size_t number, std::int64_t generation) {
-    return std::filesystem::exists(kek_file((*this)[number].state_directory(), generation));
+    return volcrypt::holds_kek((*this)[number], generation);
   }
 };
 struct TwoServers : ClusterOfDaemons {
@@ -192,6 +196,68 @@ BOOST_FIXTURE_TEST_CASE(who_may_not_join_is_told_why_and_nothing_changes, TwoSer
   BOOST_TEST(eventually([&] { return is_member(1); }));
   refused(join(1, 0, token), "already");
   BOOST_TEST(all[1].ask({"get", "nodes"}).at("nodes").as_array().size() == 2U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_drive_that_moves_takes_its_volume_along_and_without_its_owner_the_administrator_decides,
+                        TwoServers) {
+  auto& all = *this;
+  init();
+  add(1);
+  enable("software");
+  for (const char* volume : {"moved", "left", "lost"}) create(0, volume);
+  const auto owner = [&](std::size_t at, const std::string& volume) {
+    return std::string(all[at].ask({"get", "volume", volume}).at("ownerName").as_string());
+  };
+  // As udev's rule does when the drive comes.
+  const auto plug_in = [&](std::size_t at, const std::string& volume) {
+    all[at].plug_again(volume);
+    return all[at].control({"attach", "--device", all[at].path("drives/" + volume)});
+  };
+  const auto carry = [&](std::size_t from, std::size_t to, const std::string& volume) {
+    all[from].unplug(volume);
+    std::filesystem::rename(all[from].path("pulled/" + volume), all[to].path("pulled/" + volume));
+    return plug_in(to, volume);
+  };
+  const auto refused = [](const CommandResult& result, const std::string& told) {
+    BOOST_TEST(result.status != 0, told);
+    BOOST_TEST(holds(result.err, told.c_str()), result.err);
+  };
+
+  // To and fro, without a word of the administrator's.
+  for (const auto& [from, to] : {std::pair<std::size_t, std::size_t>(0, 1), {1, 0}}) {
+    must_succeed(all[from].control({"detach", "moved"}));
+    must_succeed(carry(from, to, "moved"));
+    BOOST_TEST(owner(from, "moved") == name(to));
+    BOOST_TEST(generation_of(all[to], "moved") == 1);
+    refused(all[from].control({"attach", "moved"}), name(to));
+  }
+  // A shared one is its owner's alone.
+  const std::string shared = all[1].path("drives/moved");
+  std::filesystem::create_hard_link(all[0].path("drives/moved"), shared);
+  refused(all[1].control({"attach", "moved", "--take-over"}), name(0) + ", where it is attached");
+  std::filesystem::remove(shared);
+  refused(all[1].control({"forget", "volume", "lost", "--yes"}), name(0));
+
+  // Its owner dies, and comes back to find its drive taken.
+  all[0].kill();
+  refused(carry(0, 1, "moved"), "`volcryptctl attach moved --take-over`");
+  must_succeed(all[1].control({"attach", "moved", "--take-over"}));
+  BOOST_TEST(generation_of(all[1], "moved") == 1);
+  all[0].start();
+  BOOST_TEST(owner(0, "moved") == name(1));
+  BOOST_TEST(eventually([&] { return generation_of(all[0], "left") == 1; }));
+
+  // Removed, it leaves one drive that is carried over and one that is lost; both hold the old generation.
+  must_succeed(with_authority(1, {"node", "remove", name(0), "--leave-volumes"}));
+  all[0].kill();
+  refused(carry(0, 1, "left"), "`volcryptctl attach left --take-over`");
+  must_succeed(all[1].control({"attach", "left", "--take-over"}));
+  BOOST_TEST(eventually([&] { return generation_of(all[1], "left") == 2; }));
+  BOOST_TEST(eventually([&] { return generation_of(all[1], "moved") == 2; }));
+  const auto kept = [&] { return !test::encryption_state(all[1]).at("previousKekGenerations").as_array().empty(); };
+  BOOST_TEST(kept());
+  must_succeed(all[1].control({"forget", "volume", "lost", "--yes"}));
+  BOOST_TEST(eventually([&] { return !kept() && !holds_kek(all[1], 1); }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -40,7 +40,7 @@ if(TARGET unit_corpus_local_records)
   target_link_libraries(unit_corpus_local_records PRIVATE volcrypt_agent)
 endif()
 volcrypt_fuzz(NAME catalogue_copy SOURCE ${CMAKE_CURRENT_LIST_DIR}/catalogue_copy_fuzz.cpp CORPUS catalogue_copy
-  INSTRUMENT ${CMAKE_SOURCE_DIR}/agent/volumes/snapshot.cpp ${cluster}/membership.cpp ${cluster}/state.cpp ${keys_instrumented}
+  INSTRUMENT ${CMAKE_SOURCE_DIR}/agent/volumes/snapshot.cpp ${cluster}/intent.cpp ${cluster}/membership.cpp ${cluster}/state.cpp ${keys_instrumented}
   LIBS volcrypt_dmtarget OpenSSL::Crypto)
 if(TARGET unit_corpus_catalogue_copy)
   target_link_libraries(unit_corpus_catalogue_copy PRIVATE volcrypt_volumes)

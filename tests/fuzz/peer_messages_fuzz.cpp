@@ -30,6 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try_as(text, peer::parse_work_request);
   try_as(text, peer::parse_rewrap_answer);
   try_as(text, peer::parse_census);
+  try_as(text, peer::parse_volume_question);
+  try_as(text, peer::parse_volume_answer);
   fuzz::round_trip(text, {errc::invalid_argument}, peer::parse_address,
                    [](const peer::Address& address) { return peer::to_text(address); });
   return 0;

@@ -76,6 +76,7 @@ BOOST_AUTO_TEST_CASE(options_are_completed_before_and_after_the_name) {
   BOOST_TEST(holds(offered("volcryptctl delete volume data1 --"), "--yes"));
   BOOST_TEST(holds(offered("volcryptctl forget volume data1 --"), "--yes"));
   BOOST_TEST(holds(offered("volcryptctl attach data1 --"), "--device"));
+  BOOST_TEST(holds(offered("volcryptctl attach data1 --device /dev/sdb --"), "--take-over"));
   BOOST_TEST(holds(offered("volcryptctl header restore data1 --"), "--input"));
   BOOST_TEST(holds(offered("volcryptctl create volume data1 --d"), "--device"));
   BOOST_TEST(!holds(offered("volcryptctl detach data1 --"), "--device"));

@@ -236,7 +236,7 @@ BOOST_AUTO_TEST_CASE(requests_that_are_repeated_say_that_nothing_changed) {
 
 BOOST_AUTO_TEST_CASE(volumes_that_do_not_exist_and_devices_that_are_wrong) {
   enabled();
-  BOOST_TEST(ctl({"get", "volumes"}).out == "NAME  STATE  KEK  SIZE  DEVICE  MAPPING\n");
+  BOOST_TEST(ctl({"get", "volumes"}).out == "NAME  STATE  KEK  SIZE  DEVICE  MAPPING  OWNER\n");
   BOOST_TEST(ctl({"get", "volumes", "-o", "names"}).out == "");
   BOOST_TEST(ctl({"get", "volume", "none"}).status == 5);
   BOOST_TEST(ctl({"attach", "none"}).status == 5);

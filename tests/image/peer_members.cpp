@@ -138,4 +138,25 @@ BOOST_AUTO_TEST_CASE(a_member_that_was_removed_is_not_asked_and_may_not_ask) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(who_is_asked_for_a_volume_says_what_it_has_or_that_it_cannot_tell) {
+  const Uuid gone = Uuid::random(), visible = Uuid::random(), mapped = Uuid::random();
+  nodes[1].at_home([&](const PeerNode::AtHome& home) {
+    home.holding = {
+        {gone, volumes::Holding::gone}, {visible, volumes::Holding::visible}, {mapped, volumes::Holding::mapped}};
+  });
+  const peer::Client client = nodes[0].client_of(nodes[1]);
+  BOOST_TEST((ask(client.holds(gone)) == volumes::Holding::gone));
+  BOOST_TEST((ask(client.holds(visible)) == volumes::Holding::visible));
+  BOOST_TEST((ask(client.holds(mapped)) == volumes::Holding::mapped));
+  BOOST_TEST(holds(refusal(client.holds(Uuid::random())), "timed_out"));
+}
+
+BOOST_AUTO_TEST_CASE(a_node_that_was_removed_is_told_nothing_of_volumes) {
+  const Uuid volume = Uuid::random();
+  nodes[1].at_home([&](const PeerNode::AtHome& home) { home.holding[volume] = volumes::Holding::gone; });
+  const peer::Client client = nodes[0].client_of(nodes[1]);
+  nodes.remove(0);
+  BOOST_TEST(holds(refusal(client.holds(volume)), "peer_refused"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

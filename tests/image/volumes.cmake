@@ -4,7 +4,7 @@ add_library(volcrypt_test_node STATIC ${CMAKE_SOURCE_DIR}/tests/support/test_nod
                                       ${CMAKE_SOURCE_DIR}/tests/support/file_drives.cpp)
 target_link_libraries(volcrypt_test_node PUBLIC volcrypt_agent)
 volcrypt_test(NAME volumes_image TIER image
-              SOURCES member_stray_keks.cpp volumes_attach.cpp volumes_create.cpp volumes_create_and_rotate.cpp volumes_cut_delete.cpp volumes_drives.cpp volumes_forget.cpp volumes_forged.cpp volumes_hanging.cpp volumes_header.cpp volumes_missed.cpp volumes_repair.cpp volumes_rewrap.cpp volumes_unreadable.cpp volumes_devices.cpp
+              SOURCES member_stray_keks.cpp volumes_attach.cpp volumes_create.cpp volumes_create_and_rotate.cpp volumes_cut_delete.cpp volumes_drives.cpp volumes_elsewhere.cpp volumes_forget.cpp volumes_forged.cpp volumes_hanging.cpp volumes_header.cpp volumes_missed.cpp volumes_repair.cpp volumes_rewrap.cpp volumes_take_over.cpp volumes_unreadable.cpp volumes_devices.cpp
                       ${CMAKE_SOURCE_DIR}/tests/support/volume_image.cpp
                       ${CMAKE_SOURCE_DIR}/tests/support/luks_forge.cpp
                       ${CMAKE_SOURCE_DIR}/tests/support/devices_conformance.cpp

@@ -2,6 +2,7 @@
 // first one makes it, the others join. Each has its own state, drives and, when asked for, TPM.
 #pragma once
 
+#include <boost/asio/ip/host_name.hpp>
 #include <boost/json/serialize.hpp>
 #include <functional>
 #include <memory>
@@ -28,7 +29,10 @@ class ClusterOfDaemons {
 
   Daemon& operator[](std::size_t number) { return *daemons_.at(number); }
   std::size_t size() const noexcept { return daemons_.size(); }
-  static std::string name(std::size_t number) { return "server" + std::to_string(number + 1); }
+  // Whoever makes the cluster has its machine's name.
+  static std::string name(std::size_t number) {
+    return number == 0 ? boost::asio::ip::host_name() : "server" + std::to_string(number + 1);
+  }
   const std::string& address_of(std::size_t number) const { return addresses_.at(number); }
 
   Words store() const {

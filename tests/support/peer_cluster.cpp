@@ -44,6 +44,12 @@ asio::awaitable<std::optional<keys::KekRecord>> look_up(const PeerCluster& clust
   co_return cluster.record_of(generation);
 }
 
+asio::awaitable<volumes::Holding> holding_of(const std::map<Uuid, volumes::Holding>& known, Uuid volume) {
+  const auto found = known.find(volume);
+  if (found == known.end()) throw Error(errc::timed_out, {"ask udev", "for volumes", ""});
+  co_return found->second;
+}
+
 asio::awaitable<cluster::EncryptionState> read(const cluster::EncryptionState& stored) { co_return stored; }
 
 }  // namespace
@@ -57,7 +63,15 @@ PeerNode::PeerNode(PeerCluster& cluster, const tests::KekNodeMaker& maker, std::
       receiver_(keys_, [this](keys::Generation generation) { return look_up(cluster_, generation); }),
       duties_(
           member_, [this] { return read(stored_); }, std::chrono::milliseconds(200)),
-      api_({[this] { return roster(); }, receiver_, duties_, [this] { return entry_.node; }, "0.0.0", {}, {}, {}}),
+      api_({[this] { return roster(); },
+            receiver_,
+            duties_,
+            [this] { return entry_.node; },
+            "0.0.0",
+            {},
+            {},
+            {},
+            [this](Uuid volume) { return holding_of(holding_, volume); }}),
       server_(std::make_unique<http::TlsServer>(loop_.get_executor(),
                                                 std::vector{peer::Address(asio::ip::make_address("127.0.0.1"), 0)},
                                                 secret_.identity, http::TlsLimits{}, api_.application(),

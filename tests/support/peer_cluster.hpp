@@ -80,11 +80,12 @@ class PeerNode {
   struct AtHome {
     FakeNode& work;  // what its member remembers
     FakeMember& member;
-    cluster::EncryptionState& stored;  // what the cluster's store says
+    cluster::EncryptionState& stored;           // what the cluster's store says
+    std::map<Uuid, volumes::Holding>& holding;  // what it says of a volume; of another it cannot tell
   };
   template <class Call>
   auto at_home(Call call) {
-    return asio::post(loop_, asio::use_future([&] { return call(AtHome{work_, member_, stored_}); })).get();
+    return asio::post(loop_, asio::use_future([&] { return call(AtHome{work_, member_, stored_, holding_}); })).get();
   }
   void stop();  // the server and the loop; keys stay
 
@@ -102,6 +103,7 @@ class PeerNode {
   FakeNode work_;
   FakeMember member_{work_, store_, nullptr};
   cluster::EncryptionState stored_;
+  std::map<Uuid, volumes::Holding> holding_;
   peer::KekReceiver receiver_;
   peer::Duties duties_;
   peer::Api api_;

@@ -115,7 +115,8 @@ class TestNode {
                  [this] { return member.id(); },
                  member,
                  nullptr,
-                 nullptr}};
+                 nullptr,
+                 [this](Uuid volume) { return volumes.holds(volume); }}};
   Admission admission{{store, pin, keys, node_file, files, directory + "/join.json", port, [] { return true; }, [] {}}};
   NodeServices services{{cluster, member, pin, node_file, keys, volumes, scrape, metrics, store_home, admission,
                          [] { return control::Listening{}; }, [] {}}};

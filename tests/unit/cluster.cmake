@@ -8,5 +8,5 @@ volcrypt_test(NAME unit_cluster_membership TIER unit SOURCES cluster_membership.
 volcrypt_test(NAME unit_cluster_store TIER unit SOURCES cluster_store.cpp cluster_store_move.cpp cluster_change_feed.cpp LIBS volcrypt_cluster_fakes)
 volcrypt_test(NAME unit_cluster_service TIER unit SOURCES cluster_service.cpp cluster_service_fates.cpp cluster_changes.cpp LIBS volcrypt_cluster_fakes)
 volcrypt_test(NAME unit_cluster_admission TIER unit SOURCES cluster_admission.cpp LIBS volcrypt_cluster)
-volcrypt_test(NAME unit_cluster_coordinators TIER unit SOURCES cluster_coordinators.cpp cluster_changing_members.cpp LIBS volcrypt_cluster_fakes)
+volcrypt_test(NAME unit_cluster_coordinators TIER unit SOURCES cluster_coordinators.cpp cluster_changing_members.cpp cluster_orphans.cpp LIBS volcrypt_cluster_fakes)
 volcrypt_test(NAME unit_cluster_etcd_values TIER unit SOURCES cluster_etcd_values.cpp LIBS volcrypt_cluster)

@@ -242,6 +242,14 @@ BOOST_AUTO_TEST_CASE(a_failed_volume_tells_kind_and_message) {
              R"({"kind":"header_changed","message":"cannot attach /dev/vdb: header changed"})");
 }
 
+BOOST_AUTO_TEST_CASE(a_volumes_owner_has_a_name_while_it_is_a_member) {
+  volumes::VolumeView view;
+  BOOST_TEST(render(view).at("ownerName").is_null());
+  view.owner_name = "server2";
+  BOOST_TEST(render(view).at("ownerName").as_string() == "server2");
+  BOOST_TEST(render(view).at("owner").as_string() == Uuid().str());
+}
+
 BOOST_AUTO_TEST_CASE(an_enrolled_node_comes_back_as_it_was) {
   EnrolledNode node;
   node.name = "server1";

@@ -122,6 +122,24 @@ BOOST_AUTO_TEST_CASE(messages_about_a_members_work_have_one_spelling) {
                   R"("finished":false,"total":"3","done":"1","absent":"1","failures":["volume a: I/O error"])"),
       parse_rewrap_answer);
   check_spelling(with_format("census", R"("needed":["1","3"])"), parse_census);
+  check_spelling(with_format("volume question", R"("volume":")" + node_id.str() + "\""), parse_volume_question);
+  for (const char* holding : {"gone", "visible", "mapped"})
+    check_spelling(with_format("volume answer", std::string(R"("holding":")") + holding + "\""), parse_volume_answer);
+}
+
+// What is not understood must not read as "gone": two nodes would use one drive.
+BOOST_AUTO_TEST_CASE(an_answer_about_a_volume_is_one_of_three_words_or_it_is_refused) {
+  for (const char* word : {"", "Gone", "gone ", "GONE", "absent", "no"})
+    BOOST_CHECK_EXCEPTION(
+        parse_volume_answer(with_format("volume answer", std::string(R"("holding":")") + word + "\"")), Error,
+        because(errc::token_malformed));
+  for (const char* members : {R"("holding":null)", R"("holding":["gone"])", R"("volume":"gone")"})
+    BOOST_CHECK_EXCEPTION(parse_volume_answer(with_format("volume answer", members)), Error,
+                          because(errc::token_malformed));
+  BOOST_TEST(
+      (parse_volume_answer(with_format("volume answer", R"("holding":"gone")")).holding == volumes::Holding::gone));
+  BOOST_CHECK_EXCEPTION(parse_volume_question(with_format("volume question", R"("volume":"data1")")), Error,
+                        because(errc::token_malformed));
 }
 
 // A census that is read as smaller than it is would cost a volume.

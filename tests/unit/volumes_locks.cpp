@@ -1,4 +1,4 @@
-// Locks: one at a time and in order, per name.
+// Locks: one at a time and in order, per name. And what a node has said of volumes to others.
 #include <boost/test/unit_test.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include "agent/volumes/handover.hpp"
 #include "agent/volumes/locks.hpp"
 
 namespace volcrypt::volumes {
@@ -75,6 +76,31 @@ BOOST_AUTO_TEST_CASE(a_loop_that_ends_with_waiters_ends_quietly) {
     locks.reset();  // the service goes before the loop, as in the agent
   }
   BOOST_TEST(story.find("a-") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_volume_is_being_attached_until_the_last_who_attaches_it_has_ended) {
+  Handover handover;
+  const Uuid volume = Uuid::random();
+  {
+    Handover::Attaching mark = handover.attaching(volume);
+    const Handover::Attaching moved = std::move(mark);
+    { const Handover::Attaching another = handover.attaching(volume); }
+    BOOST_TEST(handover.is_attaching(volume));
+    BOOST_TEST(!handover.is_attaching(Uuid::random()));
+  }
+  BOOST_TEST(!handover.is_attaching(volume));
+}
+
+BOOST_AUTO_TEST_CASE(what_was_said_to_be_gone_is_promised_for_a_while_and_no_more_once_it_is_taken_over) {
+  Handover handover;
+  const Uuid volume = Uuid::random();
+  BOOST_TEST(!handover.is_promised(volume));
+  handover.said_gone(volume, std::chrono::hours(1));
+  BOOST_TEST(handover.is_promised(volume));
+  handover.promise_ends(volume);
+  BOOST_TEST(!handover.is_promised(volume));
+  handover.said_gone(volume, std::chrono::milliseconds(0));
+  BOOST_TEST(!handover.is_promised(volume));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
