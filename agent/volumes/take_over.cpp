@@ -67,7 +67,8 @@ asio::awaitable<Judged> VolumeService::State::judge_now(Sighting drive, AttachWi
       question.half_made = intent.record;
   question.erased = known.erased.contains(drive.token.volume);
   question.forgotten = known.forgotten.contains(drive.token.volume);
-  if (owner_of(question) != node.node) handover.promise_ends(drive.token.volume);
+  const bool is_elsewhere = known.freshness != Freshness::last_known && owner_of(question) != node.node;
+  if (is_elsewhere) handover.promise_ends(drive.token.volume);
   question.promised = handover.is_promised(drive.token.volume);
   if (drive.token.cluster == node.cluster) question.held = co_await held();
   question.order = wish.order;
