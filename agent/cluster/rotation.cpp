@@ -151,12 +151,11 @@ struct Arrows {
     const bool all_rewrapped =
         state.rotation == RotationPhase::EncryptingDEKs && contains_all(state.rewrapped, members);
     if (!all_rewrapped && !is_quiet(state)) return unchanged(std::move(state));
+    // It counts over all or not at all, and also what one needed that was removed since.
+    if (!std::ranges::all_of(members, [&](const Uuid& member) { return census.needed.contains(member); }))
+      return unchanged(std::move(state));
     std::set<Generation> needed;
-    for (const auto& member : members) {
-      const auto found = census.needed.find(member);
-      if (found == census.needed.end()) return unchanged(std::move(state));  // a census counts over all or not at all
-      needed.insert(found->second.begin(), found->second.end());
-    }
+    for (const auto& [member, generations] : census.needed) needed.insert(generations.begin(), generations.end());
     state.rotation = RotationPhase::NoRotation;
     state.rewrapped.clear();
     sort_out(needed);

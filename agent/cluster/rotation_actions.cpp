@@ -97,6 +97,7 @@ asio::awaitable<std::set<Generation>> RotationDriver::perhaps_needed_by_orphans(
 
 asio::awaitable<void> RotationDriver::act(action::TakeCensus) {
   event::CensusTaken census;
+  co_await members_->reload();  // what a node needs that was removed before is the catalogue's to tell
   const auto ids = members_->ids();
   for (const auto& id : ids) {
     const auto asked = member(id);

@@ -18,6 +18,9 @@ bool begins(const Event& event) {
   return std::holds_alternative<event::Rotate>(event) || std::holds_alternative<event::Enable>(event);
 }
 
+// The actions after it are for those who are members now, and for nobody who was before.
+bool asks_anew(const Event& event) { return begins(event) || std::holds_alternative<event::CoordinatorStarted>(event); }
+
 }  // namespace
 
 RotationDriver::RotationDriver(Store& store, LocalPin& pin, std::shared_ptr<Members> members, DriverOptions options)
@@ -115,6 +118,7 @@ asio::awaitable<Step> RotationDriver::commit(Event event, Writes also) {
                    "Generation " + std::to_string(pinned->highest_used) +
                        " was seen already: an old copy was restored. Restore the newest one."});
     counted_ = members_->ids();
+    const auto counted_at = members_->revision();  // other members may be loaded before the transaction is made
     // What is being distributed may be in the hands of a member that was removed: another one is made.
     const bool is_lost = before.distributing != 0 && !std::ranges::includes(counted_, asked_);
     if (is_lost && !std::holds_alternative<event::Abort>(event)) {
@@ -132,17 +136,19 @@ asio::awaitable<Step> RotationDriver::commit(Event event, Writes also) {
       lease_.reset();
       break;
     }
-    if (std::holds_alternative<event::CoordinatorStarted>(event)) asked_ = counted_;
-    if (step->state == before && also.empty()) co_return *step;
+    if (step->state == before && also.empty()) {
+      if (asks_anew(event)) asked_ = counted_;
+      co_return *step;
+    }
     const auto value = to_json(step->state);
     Transaction transaction;
     transaction.when.push_back(lease_->fence);
-    transaction.when.push_back({std::string(store_key::membership), members_->revision()});
+    transaction.when.push_back({std::string(store_key::membership), counted_at});
     transaction.when.push_back({std::string(store_key::encryption), entry ? entry->modified : 0});
     transaction.then.emplace_back(Put{std::string(store_key::encryption), value});
     transaction.then.insert(transaction.then.end(), also.begin(), also.end());
     if (co_await settle(std::move(transaction), value)) {
-      if (begins(event)) asked_ = counted_;
+      if (asks_anew(event)) asked_ = counted_;
       if (options_.changed) options_.changed(before, step->state);
       co_return *step;
     }

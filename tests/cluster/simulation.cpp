@@ -1,5 +1,5 @@
 // Stories told by seeds: what happens to a cluster while its administrator works is chance, but the same in each run of
-// a seed. VOLCRYPT_SEED=N runs that one alone and prints it.
+// a seed. VOLCRYPT_SEED=N runs that one alone and prints it, VOLCRYPT_SEEDS=N the first N.
 #define BOOST_TEST_DYN_LINK
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
@@ -13,7 +13,10 @@ using namespace volcrypt::test;
 
 namespace {
 
-constexpr std::uint64_t seeds = 2'000;
+std::uint64_t number_of(const char* variable, std::uint64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
 
 class Story {
  public:
@@ -143,9 +146,9 @@ bool keeps_its_promises(std::uint64_t seed) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(the_promises_hold_in_every_story) {
-  const char* one = std::getenv("VOLCRYPT_SEED");
-  if (one != nullptr) {
-    for (const auto& line : story_of(std::strtoull(one, nullptr, 10))) std::cout << line << "\n";
+  const auto one = number_of("VOLCRYPT_SEED", 0), seeds = number_of("VOLCRYPT_SEEDS", 2'000);
+  if (one != 0) {
+    for (const auto& line : story_of(one)) std::cout << line << "\n";
     return;
   }
   std::size_t broken = 0;

@@ -92,6 +92,19 @@ BOOST_AUTO_TEST_CASE(a_census_that_lacks_a_member_retires_nothing) {
   BOOST_TEST(c.actions.empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_census_counts_what_a_member_needed_that_was_removed_since) {
+  Cluster c(3);
+  c.enabled().feed(event::Rotate{}).all_prove().all_rewrap();
+  event::CensusTaken census;
+  for (const auto& member : c.members) census.needed[member] = {2};
+  census.needed[*c.members.begin()].insert(1);
+  c.members.erase(c.members.begin());
+  c.feed(census);
+  BOOST_TEST((c.state.rotation == RotationPhase::NoRotation));
+  BOOST_TEST((c.state.previous == std::set<Generation>{1}));
+  BOOST_TEST(c.state.retiring.empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_census_before_every_member_has_rewrapped_does_not_end_the_rotation) {
   Cluster c(2);
   c.enabled().feed(event::Rotate{}).all_prove().feed(event::Rewrapped{*c.members.begin(), 2}).census({2});
