@@ -25,8 +25,9 @@
 namespace volcrypt::dm {
 namespace {
 
-constexpr std::uint64_t bytes_per_unit = 512;        // libcryptsetup counts offsets in these
-constexpr std::uint64_t wiped_at_end = 1024 * 1024;  // signatures of partition tables, RAID and others live there
+constexpr std::uint64_t bytes_per_unit = 512;         // libcryptsetup counts offsets in these
+constexpr std::uint64_t wiped_at_end = 1024 * 1024;   // signatures of partition tables, RAID and others live there
+constexpr std::uint64_t keyslots_size = 1024 * 1024;  // empty; a re-encryption keeps its journal there
 
 // A header in memory that libcryptsetup takes for a plain file of the device's size (sparse: it costs what is written).
 class MemoryHeader {
@@ -157,7 +158,7 @@ void format_in_memory(const MemoryHeader& header, const Token& token, const Secr
   parameters.subsystem = subsystem.c_str();
 
   int failure = crypt_set_pbkdf_type(library.get(), &pbkdf);
-  if (failure >= 0) failure = crypt_set_metadata_size(library.get(), header_copy_size, 0);
+  if (failure >= 0) failure = crypt_set_metadata_size(library.get(), header_copy_size, keyslots_size);
   if (failure >= 0) failure = crypt_set_data_offset(library.get(), token.description.data_offset / bytes_per_unit);
   if (failure >= 0)
     failure = crypt_format(library.get(), CRYPT_LUKS2, "aes", "xts-plain64", token.volume.str().c_str(), as_chars(key),
