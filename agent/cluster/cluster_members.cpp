@@ -3,6 +3,7 @@
 
 #include "agent/cluster/ask_all.hpp"
 #include "agent/cluster/cluster_service_state.hpp"
+#include "agent/cluster/kek_upkeep.hpp"
 #include "agent/cluster/keys_of_store.hpp"
 #include "dmtarget/error.hpp"
 
@@ -29,11 +30,12 @@ asio::awaitable<bool> told(Member& member, SignedMembership document) {
   co_return true;
 }
 
-bool adds_a_member(const Membership& before, const Membership& after) {
-  const auto is_new = [&](const MemberEntry& member) {
-    return std::ranges::find(before.members, member.node, &MemberEntry::node) == before.members.end();
+// One of `these` is none of `those`.
+bool has_another_member(const Membership& these, const Membership& those) {
+  const auto is_another = [&](const MemberEntry& member) {
+    return std::ranges::find(those.members, member.node, &MemberEntry::node) == those.members.end();
   };
-  return std::ranges::any_of(after.members, is_new);
+  return std::ranges::any_of(these.members, is_another);
 }
 
 }  // namespace
@@ -55,6 +57,29 @@ asio::awaitable<void> ClusterService::State::tell_others(SignedMembership signed
     return told(member, document);
   };
   co_await Poll<bool>::take(std::move(others), std::move(tell));
+}
+
+// A member that was away or is new may lack a KEK that only the one who goes has: no volume could be opened again. What
+// is being distributed is burnt when a member goes.
+asio::awaitable<void> ClusterService::State::check_keks_stay(EncryptionState encryption) {
+  const auto needed = missing_keks(encryption, {});
+  for (const auto generation : needed) {
+    std::string cause = "The store has no record of it.";
+    try {
+      const auto entry = co_await stored(store_key::generation(generation));
+      if (entry) {
+        co_await self.prove_kek(parse_kek_record(entry->value));
+        continue;
+      }
+    } catch (const Error& error) {
+      cause = error.what();
+    }
+    throw Error(errc::wrong_generation,
+                {"remove", "a node",
+                 "KEK generation " + std::to_string(generation) + " cannot be used at " + self.name() +
+                     ", so the node that goes may be the only one that has it (" + cause +
+                     "). Give the command on a member whose volumes attach, or wait until this one has fetched it."});
+  }
 }
 
 asio::awaitable<void> ClusterService::init(SignedMembership membership) {
@@ -111,11 +136,12 @@ asio::awaitable<void> ClusterService::update_membership(SignedMembership members
                                 "Fetch the present one, change it and sign it again."});
   }
   const auto encryption = co_await state.driver->load();
-  if (encryption.phase == EncryptionPhase::Enabling && adds_a_member(present, opened)) {
+  if (encryption.phase == EncryptionPhase::Enabling && has_another_member(opened, present)) {
     throw Error(errc::wrong_state, {"admit", "a node",
                                     "Cluster encryption is being enabled now, over those who are members. Try again "
                                     "when that has ended: see `volcryptctl get clusterinfo`."});
   }
+  if (has_another_member(present, opened)) co_await state.check_keks_stay(encryption);
   if (!repeated) co_await state.put(entry->key, to_json(membership), entry->modified);
   co_await state.adopt(membership);
   co_await state.tell_others(std::move(membership));

@@ -69,8 +69,8 @@ class ClusterService {
   asio::awaitable<ClusterInfo> info();
   // Stores the document, then adopts it. errc::wrong_state when there is another cluster already.
   asio::awaitable<void> init(SignedMembership membership);
-  // approve-boot-state, later admit and remove. The other members are told; one that does not hear it adopts it when it
-  // looks at the store.
+  // approve-boot-state, admit and remove. The other members are told; one that does not hear it adopts it when it looks
+  // at the store. errc::wrong_generation when a member goes and this one cannot use every KEK that is in use.
   asio::awaitable<void> update_membership(SignedMembership membership);
   asio::awaitable<std::optional<SignedMembership>> membership();  // exactly as it was signed; empty before init
   asio::awaitable<void> set_feature_flag();

@@ -29,6 +29,7 @@ struct ClusterService::State {
   asio::awaitable<void> adopt(SignedMembership signed_document);
   asio::awaitable<void> follow_membership();  // the stored document, checked; adopted where it is another one
   asio::awaitable<void> tell_others(SignedMembership signed_document);
+  asio::awaitable<void> check_keks_stay(EncryptionState encryption);  // before a member goes
   asio::awaitable<EnableCheck> check_cluster();
   asio::awaitable<std::vector<KekRecordSummary>> generations(const EncryptionState& state);
   asio::awaitable<void> put(std::string key, std::string value, Revision before);

@@ -176,6 +176,8 @@ asio::awaitable<bool> RotationDriver::settle(Transaction transaction, const std:
 
 void RotationDriver::start(const asio::any_io_executor& executor, const std::vector<Action>& actions) {
   for (const auto& action : actions) {
+    if (const auto* prove = std::get_if<action::ProveKek>(&action)) asked_.insert(prove->member);
+    if (const auto* rewrap = std::get_if<action::RewrapVolumes>(&action)) asked_.insert(rewrap->member);
     if (!under_way_.insert(action).second) continue;
     runtime::spawn(executor, "rotation", perform(shared_from_this(), action));
   }

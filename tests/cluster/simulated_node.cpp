@@ -50,6 +50,13 @@ asio::awaitable<keys::KekRecord> MemberAtHome::create_kek(Generation generation)
   co_return record;
 }
 
+// Nothing comes by the way here, as it does with a member far away.
+asio::awaitable<void> MemberAtHome::prove_kek(const keys::KekRecord& record) {
+  if (!node_.disk.held.contains(record.generation)) throw refusal(record.generation, "It is not here.");
+  auto proof = inner_.prove_kek(record);
+  co_await std::move(proof);
+}
+
 asio::awaitable<RewrapProgress> MemberAtHome::rewrap_volumes(Generation to) {
   auto progress = co_await inner_.rewrap_volumes(to);
   co_await catalogue_volumes();

@@ -41,7 +41,7 @@ class MemberAtHome final : public cluster::Member {
     return inner_.readiness(protection);
   }
   cluster::asio::awaitable<keys::KekRecord> create_kek(cluster::Generation generation) override;
-  cluster::asio::awaitable<void> prove_kek(const keys::KekRecord& record) override { return inner_.prove_kek(record); }
+  cluster::asio::awaitable<void> prove_kek(const keys::KekRecord& record) override;
   cluster::asio::awaitable<cluster::RewrapProgress> rewrap_volumes(cluster::Generation to) override;
   cluster::asio::awaitable<cluster::RewrapProgress> rewrap_progress() override { return inner_.rewrap_progress(); }
   cluster::asio::awaitable<std::set<cluster::Generation>> census() override;
