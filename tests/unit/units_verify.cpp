@@ -30,7 +30,7 @@ class Root {
     fs::copy("/lib/systemd/system", units, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
     for (const auto& entry : fs::directory_iterator(VOLCRYPT_UNITS)) {
       const auto kind = entry.path().extension();
-      if (kind == ".service" || kind == ".target")
+      if (kind == ".service" || kind == ".target" || kind == ".timer")
         fs::copy_file(entry.path(), units / entry.path().filename(), fs::copy_options::overwrite_existing);
     }
     for (const auto* program : {"usr/sbin/volcryptd", "usr/bin/volcryptctl", "usr/bin/mkdir"}) {
@@ -106,7 +106,8 @@ const std::set<std::string> no_hardening = {"Type",
                                             "RuntimeDirectoryPreserve"};
 
 const std::string all_units =
-    " volcryptd.service volcrypt-settle.service volcrypt.target volcrypt-attach@dev-sda.service local-fs.target";
+    " volcryptd.service volcrypt-settle.service volcrypt.target volcrypt-attach@dev-sda.service "
+    "volcrypt-rotate.service volcrypt-rotate.timer local-fs.target";
 
 }  // namespace
 

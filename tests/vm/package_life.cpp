@@ -134,6 +134,7 @@ void Installed::expect_dependencies() {
 BOOST_FIXTURE_TEST_CASE(the_package_installs_runs_survives_removal_and_is_purged_only_without_volumes, Installed) {
   // What it brought.
   BOOST_TEST(succeeds("systemctl is-enabled volcryptd.service volcrypt.target volcrypt-settle.service"));
+  BOOST_TEST(machine.run("systemctl is-enabled volcrypt-rotate.timer").out == "disabled\n");
   BOOST_TEST(succeeds("getent group volcrypt"));
   BOOST_TEST(machine.must("stat -c '%U:%G %a' /run/volcrypt/control.sock") == "root:volcrypt 660\n");
   BOOST_TEST(machine.must("stat -c '%U %a' /var/lib/volcrypt") == "root 700\n");
@@ -161,7 +162,13 @@ BOOST_FIXTURE_TEST_CASE(the_package_installs_runs_survives_removal_and_is_purged
   expect_dependencies();
   server.show("volcryptctl create volume data1 --device " + drive.node());
   machine.must("mkfs.ext4 -q /dev/mapper/data1 && mount /dev/mapper/data1 /mnt && echo kept >/mnt/file && sync");
+  // The schedule: enabled, it has its time; what it starts is a rotation.
+  server.show("systemctl enable --now volcrypt-rotate.timer && systemctl list-timers --no-pager volcrypt-rotate.timer");
+  BOOST_TEST(machine.must("systemctl show -p NextElapseUSecRealtime --value volcrypt-rotate.timer") != "\n");
+  server.show("systemctl start volcrypt-rotate.service");
+  BOOST_TEST(server.ask("get volume data1").at("kekGeneration").to_number<std::int64_t>() == 2);
   server.show("dpkg --remove volcrypt");
+  BOOST_TEST(!succeeds("systemctl is-active volcrypt-rotate.timer"));
   BOOST_TEST(!succeeds("pgrep -x volcryptd"));
   BOOST_TEST(
       machine.must(
