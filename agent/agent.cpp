@@ -91,14 +91,16 @@ struct Agent::Parts {
               [this](cluster::JoinRequest request, http::Fingerprint key) {
                 return admission.requested(std::move(request), key);
               },
-              [this](Uuid volume) { return volumes.holds(volume); }}),
+              [this](Uuid volume) { return volumes.holds(volume); },
+              [this](const Uuid& node) { cluster.heard_of(node); }}),
         member({store_home.store(), keys, pin, node_file, files, volumes, config.state_directory / "recovery",
                 config.firmware, [this](const cluster::Membership& membership) { port.know(membership); },
                 [this](cluster::MemberEntry entry) { return port.unreachable(std::move(entry)); }},
                host_name()),
         cluster(
             store_home.store(), member, pin, keys.has(Protection::tpm) ? Protection::tpm : Protection::software,
-            [this](const cluster::MemberEntry& other) { return port.reach(other); }, journalled()),
+            [this](const cluster::MemberEntry& other) { return port.reach(other); },
+            journalled(config.coordinator_lease)),
         admission({store_home.store(), pin, keys, node_file, files, config.state_directory / "join.json", port,
                    [this] { return store_home.view().etcd.has_value(); }, [this] { start_joining(); }}),
         scrape(cluster, volumes, *metrics),
@@ -242,6 +244,7 @@ asio::awaitable<std::string> Agent::Parts::resume_cluster() {
       co_await cluster.start();
       co_await store_home.finish_move();
       cluster_started = true;
+      runtime::spawn(loop.get_executor(), "greet the other members", port.greet());
     }
     if (!std::exchange(fetching, true)) runtime::spawn(loop.get_executor(), "fetch missing KEKs", fetch_missing_keks());
     co_return "";

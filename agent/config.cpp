@@ -51,7 +51,8 @@ std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
                                              const std::filesystem::path& default_file) {
   Config config;
   std::string state_directory = config.state_directory, socket = config.socket;
-  unsigned tpm_wait = static_cast<unsigned>(config.tpm_wait.count());
+  auto tpm_wait = static_cast<unsigned>(config.tpm_wait.count());
+  auto coordinator_lease = static_cast<unsigned>(config.coordinator_lease.count());
   std::string storage_key = "ecc", storage_key_handle = "0x81015600";
   std::vector<std::string> addresses{"none"};
 
@@ -86,6 +87,10 @@ std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
   app.add_option("--device-threads", config.device_threads, "Devices worked on at the same time")
       ->check(CLI::Range(1U, 64U))
       ->capture_default_str();
+  app.add_option("--coordinator-lease", coordinator_lease,
+                 "Seconds after which a node that coordinates a rotation and is silent counts as dead")
+      ->check(CLI::Range(10U, 600U))
+      ->capture_default_str();
 
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
@@ -98,6 +103,7 @@ std::variant<Config, ConfigExit> read_config(std::vector<std::string> arguments,
   config.state_directory = state_directory;
   config.socket = socket;
   config.tpm_wait = std::chrono::seconds(tpm_wait);
+  config.coordinator_lease = std::chrono::seconds(coordinator_lease);
   config.storage_key = storage_key == "rsa" ? StorageAlgorithm::rsa_2048 : StorageAlgorithm::ecc_p256;
   try {
     config.addresses = addresses_of(addresses);

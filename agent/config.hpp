@@ -28,6 +28,7 @@ struct Config {
   // Where this node listens for the others, and what they are told; empty: it does not listen.
   std::vector<peer::Address> addresses;
   std::size_t device_threads = 4;                  // devices worked on at the same time
+  std::chrono::seconds coordinator_lease{60};      // so long after its last word a coordinator counts as dead
   std::filesystem::path firmware = efi_variables;  // not an option: only a test has another firmware
   bool operator==(const Config&) const = default;
 };

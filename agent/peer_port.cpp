@@ -32,7 +32,7 @@ PeerPort::PeerPort(Parts parts)
       duties_(parts_.self, [this] { return state(); }),
       api_({[this] { return roster_; }, receiver_, duties_, parts_.node, VOLCRYPT_VERSION, parts_.took_over,
             [this](cluster::MemberEntry to, keys::Generation generation) { return bring(std::move(to), generation); },
-            parts_.wants_to_join, parts_.holds}) {}
+            parts_.wants_to_join, parts_.holds, parts_.heard_of}) {}
 
 const http::TlsIdentity& PeerPort::identity() const {
   if (!identity_) throw Error(*no_key_);
@@ -185,6 +185,18 @@ asio::awaitable<peer::Hello> PeerPort::hello(cluster::MemberEntry member) const 
     throw Error(errc::peer_refused,
                 {"reach the node", volcrypt::quoted(member.name), "Another node answers in its place."});
   co_return hello;
+}
+
+asio::awaitable<void> PeerPort::greet() {
+  const peer::CurrentRoster roster = roster_;
+  if (!roster) co_return;
+  for (const cluster::MemberEntry& member : roster->membership().members) {
+    if (member.node == parts_.node()) continue;
+    try {
+      (void)co_await hello(member);
+    } catch (const Error&) {  // it finds out by itself
+    }
+  }
 }
 
 asio::awaitable<std::string> PeerPort::unreachable(cluster::MemberEntry member) const {

@@ -38,6 +38,7 @@ class PeerPort final : public volumes::OtherNodes {
     std::function<asio::awaitable<void>()> took_over;
     std::function<asio::awaitable<void>(cluster::JoinRequest, http::Fingerprint)> wants_to_join;
     std::function<asio::awaitable<volumes::Holding>(Uuid)> holds;  // does this node hold that volume?
+    std::function<void(const Uuid&)> heard_of = {};                // a member says hello: it is up (again)
   };
 
   // Blocks: opens or makes the TLS key. A key that cannot be had is no reason not to run: volumes attach without it.
@@ -60,6 +61,9 @@ class PeerPort final : public volumes::OtherNodes {
   asio::awaitable<volumes::Holding> ask(Uuid node, Uuid volume) override;
   // Asks a member who it is. Throws as peer::Client::hello, or errc::peer_refused when another node or cluster answers.
   asio::awaitable<peer::Hello> hello(cluster::MemberEntry member) const;
+  // Says hello to every member: this node is up again, and whoever waits for it need not wait longer. One that does not
+  // answer is passed over.
+  asio::awaitable<void> greet();
   // At a newcomer: asks the member at `address` that proves `key`. Throws as peer::Client.
   asio::awaitable<void> ask_to_join(peer::Address address, http::Fingerprint key, cluster::JoinRequest request) const;
   // Has the current and previous generations that this node lacks brought by whichever member has them: it was admitted

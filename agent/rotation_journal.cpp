@@ -25,8 +25,9 @@ void tell_waiting(const std::string& cause) {
 
 }  // namespace
 
-cluster::DriverOptions journalled() {
+cluster::DriverOptions journalled(std::chrono::seconds coordinator_lease) {
   cluster::DriverOptions options;
+  options.lease_ttl = coordinator_lease;
   options.changed = tell_changes;
   options.waiting = tell_waiting;
   return options;

@@ -6,6 +6,6 @@
 namespace volcrypt {
 
 // The driver's options as the daemon has them: every change of state and every new cause of waiting is one line.
-cluster::DriverOptions journalled();
+cluster::DriverOptions journalled(std::chrono::seconds coordinator_lease);
 
 }  // namespace volcrypt

@@ -211,6 +211,8 @@ asio::awaitable<std::optional<Generation>> ClusterService::abort_rotation() {
   co_return before.distributing;
 }
 
+void ClusterService::heard_of(const Uuid& member) { state_->driver->heard_of(member); }
+
 asio::awaitable<void> ClusterService::reconsider_retirement() {
   co_await state_->ready();
   co_await state_->driver->reconsider();

@@ -84,6 +84,8 @@ class ClusterService {
   asio::awaitable<std::optional<Generation>> abort_rotation();
   asio::awaitable<void>
   reconsider_retirement();                   // a drive came back and was rewrapped: perhaps its old generation can go
+  // That member is up (again): what waits for it need not wait longer.
+  void heard_of(const Uuid& member);
   asio::awaitable<RotationView> rotation();  // every member is asked how far it is
   asio::awaitable<EncryptionState> encryption();  // the store alone is asked
   // RFC 3339; the KEKs whose blobs were opened. False: the same were verified before, the time alone is new.

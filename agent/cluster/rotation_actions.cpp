@@ -1,5 +1,7 @@
 // What RotationDriver does for each action that the machine asks for, and how it tells one that fails. When and
 // how often is in rotation_driver.cpp, under whose lease in rotation_lease.cpp.
+#include <algorithm>
+
 #include "agent/cluster/intent.hpp"
 #include "agent/cluster/keys_of_store.hpp"
 #include "agent/cluster/rotation_driver.hpp"
@@ -167,6 +169,16 @@ void RotationDriver::note_failure(const Action& action, std::exception_ptr error
   if (std::exchange(failing_[action], last_failure_) != last_failure_ && options_.waiting)
     options_.waiting(last_failure_);
   last_error_ = error;
+}
+
+void RotationDriver::heard_of(const Uuid& member) {
+  const auto concerns = [&](const auto& failing) {
+    const auto* prove = std::get_if<action::ProveKek>(&failing.first);
+    const auto* rewrap = std::get_if<action::RewrapVolumes>(&failing.first);
+    if (prove != nullptr) return prove->member == member;
+    return rewrap == nullptr || rewrap->member == member;  // the rest is asked of all members
+  };
+  if (std::ranges::any_of(failing_, concerns)) wake();
 }
 
 std::string RotationDriver::waiting_for() const {

@@ -64,6 +64,8 @@ class RotationDriver : public std::enable_shared_from_this<RotationDriver> {
   asio::awaitable<EncryptionState> apply(Event event);
   // A census now when the state is quiet; otherwise what failed is tried again at once.
   asio::awaitable<void> reconsider();
+  // That member is up: what failed with it is tried again at once.
+  void heard_of(const Uuid& member);
 
   void stop();  // nothing touches store or members any more
 

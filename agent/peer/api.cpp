@@ -62,6 +62,7 @@ bool Api::is_member(const http::Fingerprint& key) const {
 
 asio::awaitable<http::Response> Api::hello(http::Request request) {
   const Caller caller = caller_of(request.peer);
+  if (parts_.heard_of) parts_.heard_of(caller.member->node);
   const cluster::Membership& membership = caller.roster->membership();
   co_return answer(to_json(Hello{parts_.version, membership.cluster, parts_.node(), membership.version}));
 }

@@ -39,6 +39,8 @@ class Api {
     std::function<asio::awaitable<void>(cluster::JoinRequest, http::Fingerprint)> wants_to_join;
     // Does this node hold the volume? From a fresh look; throws where there can be none.
     std::function<asio::awaitable<volumes::Holding>(Uuid)> holds;
+    // A member says hello: it is up (again). Must not throw.
+    std::function<void(const Uuid&)> heard_of = {};
   };
 
   explicit Api(Parts parts);

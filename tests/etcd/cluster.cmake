@@ -11,5 +11,7 @@ volcrypt_test(NAME agent_etcd TIER etcd COST 700 SOURCES agent_etcd.cpp ${CMAKE_
               LIBS volcrypt_test_daemon volcrypt_test_etcd yaml-cpp)
 volcrypt_test(NAME agent_cluster TIER etcd COST 700 SOURCES agent_cluster.cpp ${CMAKE_SOURCE_DIR}/tests/support/verb_formats.cpp
               LIBS volcrypt_test_daemon volcrypt_test_etcd yaml-cpp)
+volcrypt_test(NAME agent_kills TIER etcd TIMEOUT 2400 COST 1200 SOURCES agent_kills.cpp ${CMAKE_SOURCE_DIR}/tests/support/swtpm.cpp
+              LIBS volcrypt_test_daemon volcrypt_test_etcd volcrypt_tpm)
 volcrypt_test(NAME agent_cluster_tpm TIER etcd COST 500 SOURCES agent_cluster_tpm.cpp ${CMAKE_SOURCE_DIR}/tests/support/swtpm.cpp ${CMAKE_SOURCE_DIR}/tests/support/verb_formats.cpp
               LIBS volcrypt_test_daemon volcrypt_test_etcd volcrypt_tpm yaml-cpp)

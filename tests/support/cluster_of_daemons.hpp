@@ -16,14 +16,14 @@ namespace volcrypt::test {
 class ClusterOfDaemons {
  public:
   using Words = std::vector<std::string>;
-  // The TCTI of each agent's TPM: one agent for each.
-  explicit ClusterOfDaemons(const Words& tctis) : tctis_(tctis) {
+  // The TCTI of each agent's TPM: one agent for each. `configuration`: more lines of each one's file.
+  explicit ClusterOfDaemons(const Words& tctis, const std::string& configuration = "") : tctis_(tctis) {
     for (std::size_t i = 0; i < tctis.size(); ++i) {
       // Of both families, so that every node talks to the next over the other one.
       const std::string host = i % 2 == 0 ? "127.0.0." + std::to_string(i + 1) : "[::1]";
       addresses_.push_back(host + ":" + std::to_string(free_port(host)));
       daemons_.push_back(std::make_unique<Daemon>(
-          tctis[i], std::string(Daemon::short_wait) + "address = " + addresses_[i] + "\n", Drives::files));
+          tctis[i], Daemon::short_wait + configuration + "address = " + addresses_[i] + "\n", Drives::files));
     }
   }
 
@@ -66,6 +66,7 @@ class ClusterOfDaemons {
   }
   void add(std::size_t number, std::size_t at = 0) {
     const std::string token = token_file(at, "token-" + name(number));
+    std::filesystem::remove(token);  // of an earlier time
     must_succeed((*this)[at].control({"cluster", "token", "--output", token}));
     must_succeed(join(number, at, token));
     must_succeed(with_authority(at, {"node", "admit", name(number)}));

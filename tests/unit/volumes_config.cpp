@@ -99,6 +99,9 @@ BOOST_AUTO_TEST_CASE(numbers_out_of_range_are_refused) {
   BOOST_TEST(ended({"--tpm-wait", "601"}).code != 0);
   BOOST_TEST(ended({"--device-threads", "0"}).code != 0);
   BOOST_TEST(ended({"--device-threads", "many"}).code != 0);
+  BOOST_TEST(ended({"--coordinator-lease", "9"}).code != 0);
+  BOOST_TEST(ended({"--coordinator-lease", "601"}).code != 0);
+  BOOST_TEST(accepted({"--coordinator-lease", "10"}).coordinator_lease.count() == 10);
 }
 
 BOOST_AUTO_TEST_CASE(addresses_for_other_nodes_are_a_list_of_numbers_and_none_is_no_address) {
