@@ -76,19 +76,40 @@ std::string describe(const json::value& info) {
   return listing.text();
 }
 
-// What decides whether a line of progress says anything new.
-std::string progress_of(const json::value& rotation, std::uint64_t& done, std::uint64_t& total) {
-  done = total = 0;
-  if (const auto* members = find(rotation, {"members"}); members && members->is_array()) {
-    for (const auto& member : members->get_array()) {
-      done += number_at(member, {"done"});
-      total += number_at(member, {"total"});
-    }
-  }
+// One member's part, as "server2 3 of 8 (1 absent)"; empty when it has nothing (left) to do.
+std::string part_of(const json::value& member, bool is_distributing) {
+  const std::string name = text_at(member, {"name"});
+  if (is_distributing) return text_at(member, {"proved"}) == "yes" ? "" : name;
+  if (text_at(member, {"rewrapped"}) == "yes") return "";
+  const auto absent = number_at(member, {"absent"});
+  return name + " " + std::to_string(number_at(member, {"done"})) + " of " +
+         std::to_string(number_at(member, {"total"})) + (absent == 0 ? "" : " (" + std::to_string(absent) + " absent)");
+}
+
+struct Progress {
+  std::uint64_t done = 0, total = 0;
+  std::string text;  // decides whether a line of progress says anything new
+};
+
+// Members that have their KEK, or volumes that are rewrapped; with more than one member, what each still has to do.
+Progress progress_of(const json::value& rotation) {
+  Progress progress;
+  std::string parts;
   const std::string state = text_at(rotation, {"rotationState"});
-  if (state == "DistributingKEK") return state + ": generation " + text_at(rotation, {"distributingKekGeneration"});
-  return state + ": " + std::to_string(done) + " of " + std::to_string(total) + " volumes under generation " +
-         text_at(rotation, {"currentKekGeneration"});
+  const bool is_distributing = state == "DistributingKEK";
+  const auto* members = find(rotation, {"members"});
+  const json::array none, &all = members && members->is_array() ? members->get_array() : none;
+  for (const auto& member : all) {
+    progress.done += is_distributing ? (text_at(member, {"proved"}) == "yes" ? 1 : 0) : number_at(member, {"done"});
+    progress.total += is_distributing ? 1 : number_at(member, {"total"});
+    const std::string part = part_of(member, is_distributing);
+    if (!part.empty()) parts += (parts.empty() ? "" : ", ") + part;
+  }
+  progress.text = state + ": " + std::to_string(progress.done) + " of " + std::to_string(progress.total) +
+                  (is_distributing ? " members have generation " + text_at(rotation, {"distributingKekGeneration"})
+                                   : " volumes under generation " + text_at(rotation, {"currentKekGeneration"}));
+  if (all.size() > 1 && !parts.empty()) progress.text += "; left: " + parts;
+  return progress;
 }
 
 class ProgressLine {
@@ -99,8 +120,7 @@ class ProgressLine {
   ~ProgressLine() { clear(); }
 
   void draw(const json::value& rotation) {
-    std::uint64_t done = 0, total = 0;
-    const std::string text = progress_of(rotation, done, total);
+    const auto [done, total, text] = progress_of(rotation);
     const std::string waiting = text_at(rotation, {"waitingFor"});
     if (waiting != "-" && waiting != waiting_) {
       clear();

@@ -232,7 +232,9 @@ asio::awaitable<RotationView> ClusterService::rotation() {
       answer.value.emplace();
       answer.value->failures.push_back(answer.failure);
     }
-    view.progress.emplace_back(answer.member->name(), std::move(*answer.value));
+    const Uuid& id = answer.member->id();
+    view.progress.push_back({answer.member->name(), view.state.proved.contains(id), view.state.rewrapped.contains(id),
+                             std::move(*answer.value)});
   }
   co_return view;
 }

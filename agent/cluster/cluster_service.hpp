@@ -17,9 +17,16 @@
 
 namespace volcrypt::cluster {
 
+struct MemberProgress {
+  std::string name;
+  bool proved = false;     // it has the KEK that is being distributed
+  bool rewrapped = false;  // its volumes are under the current one, but for those that are absent
+  RewrapProgress rewrap;   // of the run under way, else of the last one
+};
+
 struct RotationView {
   EncryptionState state;
-  std::vector<std::pair<std::string, RewrapProgress>> progress;  // per member name
+  std::vector<MemberProgress> progress;
   std::string coordinator;  // the node that works on it now, by name; empty: none needs to
   std::string
       waiting_for;  // sentences when the rotation cannot go on; empty otherwise, and where another node coordinates
@@ -83,10 +90,10 @@ class ClusterService {
   // rotation is under way. errc::wrong_state once the new generation is current, and before encryption is enabled.
   asio::awaitable<std::optional<Generation>> abort_rotation();
   asio::awaitable<void>
-  reconsider_retirement();                   // a drive came back and was rewrapped: perhaps its old generation can go
+  reconsider_retirement();  // a drive came back and was rewrapped: perhaps its old generation can go
   // That member is up (again): what waits for it need not wait longer.
   void heard_of(const Uuid& member);
-  asio::awaitable<RotationView> rotation();  // every member is asked how far it is
+  asio::awaitable<RotationView> rotation();       // every member is asked how far it is
   asio::awaitable<EncryptionState> encryption();  // the store alone is asked
   // RFC 3339; the KEKs whose blobs were opened. False: the same were verified before, the time alone is new.
   asio::awaitable<bool> recovery_was_verified(std::string when, std::vector<Bytes> names);

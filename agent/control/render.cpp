@@ -125,12 +125,14 @@ json::value text_of(std::optional<cluster::SecureBoot> secure_boot) {
 
 json::object render(const cluster::RotationView& rotation) {
   json::array members;
-  for (const auto& [name, progress] : rotation.progress) {
+  for (const auto& [name, proved, rewrapped, rewrap] : rotation.progress) {
     members.emplace_back(json::object{{"name", name},
-                                      {"total", progress.total},
-                                      {"done", progress.done},
-                                      {"absent", progress.absent},
-                                      {"failures", texts(progress.failures)}});
+                                      {"proved", proved},
+                                      {"rewrapped", rewrapped},
+                                      {"total", rewrap.total},
+                                      {"done", rewrap.done},
+                                      {"absent", rewrap.absent},
+                                      {"failures", texts(rewrap.failures)}});
   }
   return {{"rotationState", to_text(rotation.state.rotation)},
           {"currentKekGeneration", number_or_null(rotation.state.current)},

@@ -19,12 +19,21 @@ using tests::Terminal;
 
 namespace {
 
-std::string rotation(const std::string& state, int generation, int done, int total) {
+std::string member(const std::string& name, bool proved, bool rewrapped, int done, int total, int absent = 0) {
+  const auto word = [](bool yes) { return yes ? "true" : "false"; };
+  return R"({"name":")" + name + R"(","proved":)" + word(proved) + R"(,"rewrapped":)" + word(rewrapped) +
+         R"(,"total":)" + std::to_string(total) + R"(,"done":)" + std::to_string(done) + R"(,"absent":)" +
+         std::to_string(absent) + R"(,"failures":[]})";
+}
+
+std::string rotation(const std::string& state, int generation, const std::string& members) {
   return R"({"rotationState":")" + state + R"(","currentKekGeneration":)" + std::to_string(generation) +
          R"(,"previousKekGenerations":[],"distributingKekGeneration":)" +
-         (state == "DistributingKEK" ? std::to_string(generation + 1) : "null") +
-         R"(,"members":[{"name":"server1","total":)" + std::to_string(total) + R"(,"done":)" + std::to_string(done) +
-         R"(,"absent":0,"failures":[]}],"waitingFor":null,"lastFailure":null})";
+         (state == "DistributingKEK" ? std::to_string(generation + 1) : "null") + R"(,"members":[)" + members +
+         R"(],"waitingFor":null,"lastFailure":null})";
+}
+std::string rotation(const std::string& state, int generation, int done, int total) {
+  return rotation(state, generation, member("server1", false, done == total, done, total));
 }
 
 // Answers each GET of the rotation by the next line of the script, the last one for ever.
@@ -167,10 +176,26 @@ BOOST_AUTO_TEST_CASE(in_a_transcript_each_change_is_one_line_before_the_result) 
                   std::string(VOLCRYPTCTL) + " --socket " + agent.socket + " rotate cluster-root-key --wait 2>&1"});
   BOOST_TEST(ran.status == 0);
   BOOST_TEST(ran.out ==
-             "DistributingKEK: generation 2\n"
+             "DistributingKEK: 0 of 1 members have generation 2\n"
              "EncryptingDEKs: 0 of 3 volumes under generation 2\n"
              "EncryptingDEKs: 2 of 3 volumes under generation 2\n"
              "Generation 2 is current.\n");
+}
+
+BOOST_AUTO_TEST_CASE(of_many_members_it_says_what_each_has_still_to_do) {
+  const ScriptedAgent agent(
+      {rotation("DistributingKEK", 1, member("a", true, false, 0, 0) + "," + member("b", false, false, 0, 0)),
+       rotation("EncryptingDEKs", 2, member("a", false, true, 3, 3) + "," + member("b", false, false, 1, 4, 2)),
+       rotation("NoRotation", 2, member("a", false, false, 3, 3) + "," + member("b", false, false, 2, 4, 2))});
+  const auto ran =
+      tests::run({"/bin/sh", "-c",
+                  std::string(VOLCRYPTCTL) + " --socket " + agent.socket + " rotate cluster-root-key --wait 2>&1"});
+  BOOST_TEST(ran.status == 0);
+  BOOST_TEST(ran.out ==
+             "DistributingKEK: 1 of 2 members have generation 2; left: b\n"
+             "EncryptingDEKs: 4 of 7 volumes under generation 2; left: b 1 of 4 (2 absent)\n"
+             "Generation 2 is current.\n"
+             "2 volumes of b were absent and keep a previous generation until their drives return\n");
 }
 
 BOOST_AUTO_TEST_CASE(forgetting_and_deleting_ask_for_the_name_and_another_name_changes_nothing) {
