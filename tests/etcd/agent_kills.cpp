@@ -83,7 +83,7 @@ struct FiveServers {
       }
       if (why.empty()) break;
       if (Clock::now() - begun > patience) BOOST_FAIL(round << " does not come to rest: " << why);
-      std::this_thread::sleep_for(200ms);
+      std::this_thread::sleep_for(400ms);
     }
     counts.longest =
         std::max(counts.longest, std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun));
