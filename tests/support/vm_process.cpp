@@ -94,8 +94,15 @@ std::string run_on_host(const std::vector<std::string>& command) {
   return text;
 }
 
+// In memory, where there is room for it: a machine that is slow by emulation does not wait for this computer's drive as
+// well. A power cut is the end of QEMU's process, and takes nothing from either place.
 WorkDirectory::WorkDirectory() {
-  std::string pattern = std::filesystem::temp_directory_path() / "volcrypt-vm-XXXXXX";
+  constexpr std::uintmax_t room = std::uintmax_t{8} << 30;  // bytes
+  const std::filesystem::path memory = "/dev/shm";
+  std::error_code none;
+  const auto space = std::filesystem::space(memory, none);
+  const bool has_room = !none && space.available >= room;
+  std::string pattern = (has_room ? memory : std::filesystem::temp_directory_path()) / "volcrypt-vm-XXXXXX";
   if (!::mkdtemp(pattern.data())) throw std::runtime_error("cannot make a directory " + pattern);
   path_ = pattern;
 }

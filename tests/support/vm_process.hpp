@@ -33,7 +33,7 @@ class ChildProcess {
 // Runs a command of the host and returns its standard output; standard error is the test's own. Throws when it fails.
 std::string run_on_host(const std::vector<std::string>& command);
 
-// A new directory under /tmp, removed with all its content at the end.
+// A new directory, in memory or under /tmp, removed with all its content at the end.
 class WorkDirectory {
  public:
   WorkDirectory();
