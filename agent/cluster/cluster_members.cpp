@@ -30,12 +30,27 @@ asio::awaitable<bool> told(Member& member, SignedMembership document) {
   co_return true;
 }
 
-// One of `these` is none of `those`.
-bool has_another_member(const Membership& these, const Membership& those) {
-  const auto is_another = [&](const MemberEntry& member) {
-    return std::ranges::find(those.members, member.node, &MemberEntry::node) == those.members.end();
-  };
-  return std::ranges::any_of(these.members, is_another);
+bool has(const Membership& membership, const Uuid& node) {
+  return std::ranges::find(membership.members, node, &MemberEntry::node) != membership.members.end();
+}
+
+// Those of `these` that are none of `those`.
+std::vector<Uuid> others(const Membership& these, const Membership& those) {
+  std::vector<Uuid> found;
+  for (const auto& member : these.members)
+    if (!has(those, member.node)) found.push_back(member.node);
+  return found;
+}
+
+// Any of them, to any question.
+asio::awaitable<bool> one_answers(std::shared_ptr<Members> members, std::vector<Uuid> nodes) {
+  std::vector<MemberPtr> asked;
+  for (const auto& node : nodes)
+    if (auto member = members->find(node)) asked.push_back(std::move(member));
+  if (asked.empty()) co_return false;
+  Poll<RewrapProgress>::Question ask = [](Member& member) { return member.rewrap_progress(); };
+  const auto answers = co_await Poll<RewrapProgress>::take(std::move(asked), std::move(ask));
+  co_return std::ranges::any_of(answers, [](const Answer<RewrapProgress>& answer) { return answer.value.has_value(); });
 }
 
 }  // namespace
@@ -78,7 +93,8 @@ asio::awaitable<void> ClusterService::State::check_keks_stay(EncryptionState enc
                 {"remove", "a node",
                  "KEK generation " + std::to_string(generation) + " cannot be used at " + self.name() +
                      ", so the node that goes may be the only one that has it (" + cause +
-                     "). Give the command on a member whose volumes attach, or wait until this one has fetched it."});
+                     "). Give the command on a member whose volumes attach, or wait until this one has fetched it. A "
+                     "node that does not answer is removed all the same."});
   }
 }
 
@@ -136,12 +152,17 @@ asio::awaitable<void> ClusterService::update_membership(SignedMembership members
                                 "Fetch the present one, change it and sign it again."});
   }
   const auto encryption = co_await state.driver->load();
-  if (encryption.phase == EncryptionPhase::Enabling && has_another_member(opened, present)) {
+  if (!has(opened, state.self.id()))
+    throw Error(errc::invalid_argument, {"remove", "this node", "Give the command on another member, which goes on."});
+  if (encryption.phase == EncryptionPhase::Enabling && !others(opened, present).empty()) {
     throw Error(errc::wrong_state, {"admit", "a node",
                                     "Cluster encryption is being enabled now, over those who are members. Try again "
                                     "when that has ended: see `volcryptctl get clusterinfo`."});
   }
-  if (has_another_member(present, opened)) co_await state.check_keks_stay(encryption);
+  // One that does not answer has nothing to wait for: when it comes back, it is admitted again with what it has.
+  const auto leavers = others(present, opened);
+  const bool can_be_waited_for = co_await one_answers(state.members, leavers);
+  if (can_be_waited_for) co_await state.check_keks_stay(encryption);
   if (!repeated) co_await state.put(entry->key, to_json(membership), entry->modified);
   co_await state.adopt(membership);
   co_await state.tell_others(std::move(membership));

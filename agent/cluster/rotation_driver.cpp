@@ -178,7 +178,10 @@ void RotationDriver::start(const asio::any_io_executor& executor, const std::vec
   for (const auto& action : actions) {
     if (const auto* prove = std::get_if<action::ProveKek>(&action)) asked_.insert(prove->member);
     if (const auto* rewrap = std::get_if<action::RewrapVolumes>(&action)) asked_.insert(rewrap->member);
-    if (!under_way_.insert(action).second) continue;
+    if (!under_way_.insert(action).second) {
+      if (std::holds_alternative<action::TakeCensus>(action)) census_again_ = true;  // the one under way began before
+      continue;
+    }
     runtime::spawn(executor, "rotation", perform(shared_from_this(), action));
   }
   if (!under_way_.empty() && !std::exchange(keeping_lease_, true)) {

@@ -54,7 +54,8 @@ asio::awaitable<void> RotationDriver::need_lease() {
       {"coordinate", "the cluster",
        "Node " + volcrypt::quoted(holder) +
            " does so now: give the command there, or wait until its work has ended (`volcryptctl get clusterinfo`). If "
-           "that node is down, another one goes on in a minute or two."});
+           "that node is down, another one goes on when its lease has ended (`coordinator-lease` in volcryptd.conf, a "
+           "minute by default), or a minute later."});
 }
 
 // So that the next wish may be given at any node.

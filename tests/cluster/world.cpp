@@ -2,8 +2,10 @@
 // world_promises.cpp.
 #include "tests/cluster/world.hpp"
 
+#include <algorithm>
 #include <boost/asio/detached.hpp>
 
+#include "agent/cluster/kek_upkeep.hpp"
 #include "agent/cluster/keys_of_store.hpp"
 #include "dmtarget/error.hpp"
 
@@ -107,6 +109,7 @@ SignedMembership World::document(const std::set<Uuid>& ids, std::uint64_t versio
   return authority().sign(membership);
 }
 
+// As an administrator who reads what `node remove` says: where a KEK is missing, nobody is removed.
 asio::awaitable<void> World::change_members(World& world, ClusterService& service, Uuid id, bool in) {
   const auto present = co_await service.membership();
   if (!present) co_return;
@@ -118,6 +121,10 @@ asio::awaitable<void> World::change_members(World& world, ClusterService& servic
   else
     ids.erase(id);
   if (ids.empty() || ids.size() == opened.members.size()) co_return;
+  const auto lacks_keks = [&](const auto& node) {
+    return node->service.get() == &service && !missing_keks(world.state(), node->disk.held).empty();
+  };
+  if (!in && std::ranges::any_of(world.nodes, lacks_keks)) co_return;
   co_await service.update_membership(world.document(ids, opened.version + 1, opened.trust_epoch + (in ? 0 : 1)));
   if (!in) co_await service.rotate();
 }

@@ -163,8 +163,8 @@ BOOST_AUTO_TEST_CASE(a_generation_never_becomes_current_without_a_member_that_ca
   }
 }
 
-// It was admitted a moment ago and has fetched nothing: without node0 nobody could open a volume.
-BOOST_FIXTURE_TEST_CASE(a_member_that_lacks_a_kek_removes_nobody, ThreeNodes) {
+// The one that goes may be the only one that can.
+BOOST_FIXTURE_TEST_CASE(a_member_that_cannot_use_a_kek_removes_nobody_who_answers, ThreeNodes) {
   become_encrypted();
   give_volumes();
   nodes[1]->around = refusing("prove");
@@ -174,8 +174,19 @@ BOOST_FIXTURE_TEST_CASE(a_member_that_lacks_a_kek_removes_nobody, ThreeNodes) {
   BOOST_TEST(holds(text, "Give the command on a member whose volumes attach"), text);
   const auto stored = parse_signed_membership(store.entries.at(std::string(store_key::membership)).value);
   BOOST_TEST(parse_membership(stored.document).members.size() == 3U);
-  nodes[1]->around = nullptr;
+  nodes[2]->around = refusing("progress");
   wait(1, nodes[1]->service->update_membership(document(2, 2)));
+}
+
+BOOST_FIXTURE_TEST_CASE(no_kek_without_a_record_and_nobody_by_itself, ThreeNodes) {
+  become_encrypted();
+  BOOST_TEST(
+      holds(refusal(errc::invalid_argument, [&] { wait(2, nodes[2]->service->update_membership(document(2, 2))); }),
+            "another member"));
+  store.entries.erase(store_key::generation(1));
+  BOOST_TEST(
+      holds(refusal(errc::wrong_generation, [&] { wait(1, nodes[1]->service->update_membership(document(2, 2))); }),
+            "no record"));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_rotation_goes_on_without_a_member_that_was_removed_under_a_kek_that_it_never_had,

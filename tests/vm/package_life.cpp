@@ -36,6 +36,7 @@ struct Installed {
     BOOST_TEST(!succeeds("test -e /var/lib/volcrypt"));
     BOOST_TEST(!succeeds("test -e /etc/volcrypt"));
     BOOST_TEST(!succeeds("systemctl list-unit-files 'volcrypt*' | grep volcrypt"));
+    BOOST_TEST(machine.must("find /etc/systemd /var/lib/systemd -name '*volcrypt*'") == "");
   }
 
   // Pages of the agent are never swapped, although the machine has swap and the kernel is asked to make use of it;
@@ -144,7 +145,7 @@ BOOST_FIXTURE_TEST_CASE(the_package_installs_runs_survives_removal_and_is_purged
   BOOST_TEST(machine.must("dpkg-query -W -f '${Conffiles}' volcrypt").find("/etc/volcrypt/volcryptd.conf") !=
              std::string::npos);
   BOOST_TEST(machine.must("systemd-analyze verify --man=no volcryptd.service volcrypt-settle.service volcrypt.target "
-                          "volcrypt-attach@dev-sda.service 2>&1") == "");
+                          "volcrypt-attach@dev-sda.service volcrypt-rotate.timer volcrypt-rotate.service 2>&1") == "");
   BOOST_TEST(machine.must("dpkg --verify volcrypt | grep -v /usr/share/ || true") == "");
   // The running agent has what its unit promises: no core files, a bounded set of capabilities, nothing swapped.
   const std::string limits =
@@ -178,6 +179,7 @@ BOOST_FIXTURE_TEST_CASE(the_package_installs_runs_survives_removal_and_is_purged
   BOOST_TEST(refusal.find("not purged") != std::string::npos);
   BOOST_TEST(succeeds("test -n \"$(ls -A /var/lib/volcrypt)\""));
   server.install_package();
+  BOOST_TEST(succeeds("systemctl is-active volcryptd.service volcrypt-rotate.timer"));
   server.await_condition("data1", "attached");
   BOOST_TEST(machine.must("cat /mnt/file") == "kept\nmore\n");
 
