@@ -1,6 +1,7 @@
-// What RotationDriver does for each action that the machine asks for, and how it tells one that fails. When and
-// how often is in rotation_driver.cpp, under whose lease in rotation_lease.cpp.
+// What RotationDriver does for each action that the machine asks for, how it tells one that fails, and what cuts its
+// pauses short. When and how often is in rotation_driver.cpp, under whose lease in rotation_lease.cpp.
 #include <algorithm>
+#include <boost/asio/this_coro.hpp>
 
 #include "agent/cluster/intent.hpp"
 #include "agent/cluster/keys_of_store.hpp"
@@ -169,6 +170,24 @@ void RotationDriver::note_failure(const Action& action, std::exception_ptr error
   if (std::exchange(failing_[action], last_failure_) != last_failure_ && options_.waiting)
     options_.waiting(last_failure_);
   last_error_ = error;
+}
+
+// ---- pauses ----
+
+asio::awaitable<void> RotationDriver::sleep(std::chrono::milliseconds time) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto alarm = options_.clock->alarm(executor, time);
+  struct Registration {
+    std::vector<runtime::Clock::Alarm*>& sleepers;
+    runtime::Clock::Alarm* alarm;
+    ~Registration() { std::erase(sleepers, alarm); }
+  } const registration{sleepers_, alarm.get()};
+  sleepers_.push_back(alarm.get());
+  co_await alarm->wait();
+}
+
+void RotationDriver::wake() {
+  for (auto* alarm : sleepers_) alarm->ring();
 }
 
 void RotationDriver::heard_of(const Uuid& member) {

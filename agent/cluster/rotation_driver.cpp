@@ -1,5 +1,5 @@
-// What rotation_driver.hpp promises, in three parts: the stored state, the actions that are under way, the pauses. The
-// lease under which it happens is in rotation_lease.cpp, what each action does in rotation_actions.cpp.
+// What rotation_driver.hpp promises, in two parts: the stored state, the actions that are under way. The lease under
+// which it happens is in rotation_lease.cpp, what each action does, and the pauses, in rotation_actions.cpp.
 #include "agent/cluster/rotation_driver.hpp"
 
 #include <algorithm>
@@ -106,53 +106,62 @@ asio::awaitable<void> RotationDriver::follow_members() {
 
 asio::awaitable<Step> RotationDriver::commit(Event event, Writes also) {
   constexpr int attempts = 5;
-  for (int i = 0; i < attempts; ++i) {
-    store();  // throws when stopped
-    co_await members_->reload();
-    const auto entry = co_await store().get(std::string(store_key::encryption));
-    const auto before = entry ? parse_encryption_state(entry->value) : EncryptionState{};
-    const auto pinned = co_await pin_.read();
-    if (pinned && before.highest_used < pinned->highest_used)
-      throw Error(errc::too_old,
-                  {"use the store", "whose highest KEK generation is " + std::to_string(before.highest_used),
-                   "Generation " + std::to_string(pinned->highest_used) +
-                       " was seen already: an old copy was restored. Restore the newest one."});
-    counted_ = members_->ids();
-    const auto counted_at = members_->revision();  // other members may be loaded before the transaction is made
-    // What is being distributed may be in the hands of a member that was removed: another one is made.
-    const bool is_lost = before.distributing != 0 && !std::ranges::includes(counted_, asked_);
-    if (is_lost && !std::holds_alternative<event::Abort>(event)) {
-      event = event::CoordinatorStarted{};
-      also.clear();
+  bool in_doubt = false;
+  std::exception_ptr failure;
+  try {
+    for (int i = 0; i < attempts && lease_; ++i) {
+      store();  // throws when stopped
+      co_await members_->reload();
+      const auto entry = co_await store().get(std::string(store_key::encryption));
+      const auto before = entry ? parse_encryption_state(entry->value) : EncryptionState{};
+      const auto pinned = co_await pin_.read();
+      if (pinned && before.highest_used < pinned->highest_used)
+        throw Error(errc::too_old,
+                    {"use the store", "whose highest KEK generation is " + std::to_string(before.highest_used),
+                     "Generation " + std::to_string(pinned->highest_used) +
+                         " was seen already: an old copy was restored. Restore the newest one."});
+      counted_ = members_->ids();
+      const auto counted_at = members_->revision();  // other members may be loaded before the transaction is made
+      // What is being distributed may be in the hands of a member that was removed: another one is made.
+      const bool is_lost = before.distributing != 0 && !std::ranges::includes(counted_, asked_);
+      if (is_lost && !std::holds_alternative<event::Abort>(event)) {
+        event = event::CoordinatorStarted{};
+        also.clear();
+      }
+      const auto step = advance(before, counted_, event);
+      if (!step) {
+        throw Error(errc::wrong_state, {"change", "the cluster's encryption state",
+                                        "It is " + std::string(spelling(before.phase)) + " and " +
+                                            std::string(spelling(before.rotation)) + " now."});
+      }
+      const auto fence = co_await store().get(lease_->fence.key);
+      if (!fence || fence->modified != lease_->fence.modified) {
+        lease_.reset();
+        break;
+      }
+      if (step->state == before && also.empty()) {
+        if (asks_anew(event)) asked_ = counted_;
+        co_return *step;
+      }
+      const auto value = to_json(step->state);
+      Transaction transaction;
+      transaction.when.push_back(lease_->fence);
+      transaction.when.push_back({std::string(store_key::membership), counted_at});
+      transaction.when.push_back({std::string(store_key::encryption), entry ? entry->modified : 0});
+      transaction.then.emplace_back(Put{std::string(store_key::encryption), value});
+      transaction.then.insert(transaction.then.end(), also.begin(), also.end());
+      in_doubt = true;  // until it is known to stand: it may also come late
+      if (co_await settle(std::move(transaction), value)) {
+        if (asks_anew(event)) asked_ = counted_;
+        if (options_.changed) options_.changed(before, step->state);
+        co_return *step;
+      }
     }
-    const auto step = advance(before, counted_, event);
-    if (!step) {
-      throw Error(errc::wrong_state, {"change", "the cluster's encryption state",
-                                      "It is " + std::string(spelling(before.phase)) + " and " +
-                                          std::string(spelling(before.rotation)) + " now."});
-    }
-    const auto fence = co_await store().get(lease_->fence.key);
-    if (!fence || fence->modified != lease_->fence.modified) {
-      lease_.reset();
-      break;
-    }
-    if (step->state == before && also.empty()) {
-      if (asks_anew(event)) asked_ = counted_;
-      co_return *step;
-    }
-    const auto value = to_json(step->state);
-    Transaction transaction;
-    transaction.when.push_back(lease_->fence);
-    transaction.when.push_back({std::string(store_key::membership), counted_at});
-    transaction.when.push_back({std::string(store_key::encryption), entry ? entry->modified : 0});
-    transaction.then.emplace_back(Put{std::string(store_key::encryption), value});
-    transaction.then.insert(transaction.then.end(), also.begin(), also.end());
-    if (co_await settle(std::move(transaction), value)) {
-      if (asks_anew(event)) asked_ = counted_;
-      if (options_.changed) options_.changed(before, step->state);
-      co_return *step;
-    }
+  } catch (const std::exception&) {
+    failure = std::current_exception();
   }
+  if (in_doubt) co_await give_back();  // whoever takes the lease next does what the state asks for
+  if (failure) std::rethrow_exception(failure);
   throw Error(errc::conflict,
               {"change", "the cluster's encryption state", "Another coordinator was faster; try again."});
 }
@@ -279,24 +288,6 @@ asio::awaitable<void> RotationDriver::reconsider() {
   const auto executor = co_await asio::this_coro::executor;
   if (still_due(state, members_->ids(), census)) start(executor, std::vector<Action>(1, census));
   wake();
-}
-
-// ---- pauses ----
-
-asio::awaitable<void> RotationDriver::sleep(std::chrono::milliseconds time) {
-  const auto executor = co_await asio::this_coro::executor;
-  const auto alarm = options_.clock->alarm(executor, time);
-  struct Registration {
-    std::vector<runtime::Clock::Alarm*>& sleepers;
-    runtime::Clock::Alarm* alarm;
-    ~Registration() { std::erase(sleepers, alarm); }
-  } const registration{sleepers_, alarm.get()};
-  sleepers_.push_back(alarm.get());
-  co_await alarm->wait();
-}
-
-void RotationDriver::wake() {
-  for (auto* alarm : sleepers_) alarm->ring();
 }
 
 }  // namespace volcrypt::cluster
