@@ -36,7 +36,7 @@ struct Installed {
     BOOST_TEST(!succeeds("test -e /var/lib/volcrypt"));
     BOOST_TEST(!succeeds("test -e /etc/volcrypt"));
     BOOST_TEST(!succeeds("systemctl list-unit-files 'volcrypt*' | grep volcrypt"));
-    BOOST_TEST(machine.must("find /etc/systemd /var/lib/systemd -name '*volcrypt*'") == "");
+    BOOST_TEST(machine.must("find /etc/systemd/system /var/lib/systemd -name '*volcrypt*'") == "");
   }
 
   // Pages of the agent are never swapped, although the machine has swap and the kernel is asked to make use of it;
