@@ -110,8 +110,7 @@ asio::awaitable<void> ClusterService::init(SignedMembership membership) {
     throw Error(errc::wrong_state, {"make", "cluster " + volcrypt::quoted(opened.cluster_name),
                                     "This node belongs to a cluster already."});
   }
-  const auto is_self = [&](const MemberEntry& member) { return member.node == state.self.id(); };
-  if (std::none_of(opened.members.begin(), opened.members.end(), is_self)) {
+  if (!has(opened, state.self.id())) {
     throw Error(errc::invalid_argument,
                 {"make", "cluster " + volcrypt::quoted(opened.cluster_name), "This node is not among its members."});
   }

@@ -18,7 +18,8 @@ using namespace std::chrono_literals;
 // Emulated, on two busy cores, a boot takes 15 to 60 s.
 constexpr auto boot_limit = 300s;
 
-// What udev would load for this model of a machine and no test needs: an emulated boot takes a fifth less without.
+// What udev would load for this model of a machine and no test needs: an emulated boot with the installation takes an
+// eighth less without.
 constexpr const char* no_drivers =
     "kvm_amd,kvm,powernow_k8,acpi_cpufreq,rapl,ccp,pcspkr,psmouse,serio_raw,evdev,iTCO_wdt,i2c_i801,ahci,sg,"
     "sha512_ssse3,sha256_ssse3,sha1_ssse3,ghash_clmulni_intel,crc32_pclmul";
